@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Decisions that need no kernel: plain functions over plain values.
+//!
+//! The kernel compiles these files into the module; Cargo compiles them into host tests. Nothing
+//! here allocates, locks or panics.
+
+pub mod access;
+pub mod extent;
+pub mod range;
+pub mod segid;
+pub mod status;

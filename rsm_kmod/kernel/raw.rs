@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! C functions that are exported to modules but not in `bindings`, and those of `helpers.c`.
+
+// As in `bindings` itself: with lockdep off some C structures are empty, which Rust finds unsafe to
+// pass by pointer.
+#![allow(improper_ctypes)]
+
+use kernel::bindings;
+use kernel::ffi::{c_char, c_int, c_ulong, c_void};
+
+extern "C" {
+    /// This module, for `owner` fields. A driver's own statics cannot name the one that the
+    /// `module!` macro defines in all supported kernels, so it is declared here as there.
+    pub(crate) static __this_module: kernel::types::Opaque<bindings::module>;
+
+    // fs/anon_inodes.c
+    pub(crate) fn anon_inode_create_getfile(
+        name: *const c_char,
+        fops: *const bindings::file_operations,
+        data: *mut c_void,
+        flags: c_int,
+        context_inode: *const bindings::inode,
+    ) -> *mut bindings::file;
+    pub(crate) fn anon_inode_getfile(
+        name: *const c_char,
+        fops: *const bindings::file_operations,
+        data: *mut c_void,
+        flags: c_int,
+    ) -> *mut bindings::file;
+
+    // mm/shmem.c
+    pub(crate) fn shmem_mapping(mapping: *mut bindings::address_space) -> bool;
+
+    // helpers.c
+    pub(crate) fn rsm_helper_current_umask() -> c_int;
+    pub(crate) fn rsm_helper_fatal_signal_pending() -> bool;
+    pub(crate) fn rsm_helper_rlimit_memlock() -> c_ulong;
+    pub(crate) fn rsm_helper_vm_flags_mod(
+        vma: *mut bindings::vm_area_struct,
+        set: bindings::vm_flags_t,
+        clear: bindings::vm_flags_t,
+    );
+    pub(crate) fn rsm_helper_pmd_lock(
+        mm: *mut bindings::mm_struct,
+        pmd: *mut bindings::pmd_t,
+    ) -> *mut bindings::spinlock_t;
+    pub(crate) fn rsm_helper_pmd_none(pmd: *mut bindings::pmd_t) -> bool;
+    pub(crate) fn rsm_helper_pmd_leaf(pmd: *mut bindings::pmd_t) -> bool;
+    pub(crate) fn rsm_helper_pmd_populate(
+        mm: *mut bindings::mm_struct,
+        pmd: *mut bindings::pmd_t,
+        pte: bindings::pgtable_t,
+    );
+    pub(crate) fn rsm_helper_mm_inc_nr_ptes(mm: *mut bindings::mm_struct);
+    pub(crate) fn rsm_helper_smp_wmb();
+    pub(crate) fn rsm_helper_pte_none(pte: *mut bindings::pte_t) -> bool;
+    pub(crate) fn rsm_helper_set_special_pte(
+        mm: *mut bindings::mm_struct,
+        addr: c_ulong,
+        pte: *mut bindings::pte_t,
+        pfn: c_ulong,
+        prot: bindings::pgprot_t,
+    );
+    pub(crate) fn rsm_helper_pfn_to_page(pfn: c_ulong) -> *mut bindings::page;
+    pub(crate) fn rsm_helper_page_to_pfn(page: *mut bindings::page) -> c_ulong;
+    pub(crate) fn rsm_helper_page_address(page: *mut bindings::page) -> *mut c_void;
+    pub(crate) fn rsm_helper_get_page(page: *mut bindings::page);
+    #[cfg(CONFIG_PAGE_TABLE_CHECK)]
+    pub(crate) fn rsm_helper_page_table_check_on() -> bool;
+}

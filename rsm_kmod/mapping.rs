@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Importer mappings: windows on a segment, filled by faults, emptied by revocation.
+//!
+//! A mapping is shared, never executable, never more than the connection's rights, and consists of
+//! bare page frames (`VM_PFNMAP`), which nobody can take references to.
+//!
+//! # fork
+//!
+//! The kernel copies the page-table entries of such mappings at fork. For a 2 MiB entry it reads the
+//! parent's without the page-table lock, so that a revocation running at the same time can pass the
+//! child before the entry gets there, and leave it for good. Therefore the parent's mapping is
+//! emptied before the copy: [`copied`](Mapped::copied) is called for the child's mapping before its
+//! entries are copied, while the parent's mmap lock is held for writing, which keeps new faults out.
+//! Nothing is left to copy, and both refault. The same keeps what a process stores after a
+//! revocation out of its children.
+
+use crate::import::Import;
+use crate::kapi::fault::{self, Fault, Outcome};
+use crate::kapi::mapped::{Mapped, VmOps};
+use crate::kapi::vma::{NewVma, Vma};
+use crate::logic::extent::{self, Window};
+use crate::logic::range;
+use crate::logic::status::Status;
+use crate::segment::Backing;
+use crate::uapi::errno;
+use kernel::bindings;
+use kernel::prelude::*;
+
+static OPS: VmOps<Import> = VmOps::new();
+
+/// Makes `vma` a window on the import's segment.
+pub(crate) fn map(import: &Import, vma: NewVma<'_, Import>) -> Result {
+    if !vma.has(bindings::VM_SHARED) {
+        return Err(EINVAL);
+    }
+    if vma.has(bindings::VM_EXEC) {
+        return Err(EPERM);
+    }
+    if !import.is_live() {
+        return Err(errno(Status::ConnAborted));
+    }
+    let rights = import.rights();
+    if rights.is_empty()
+        || (vma.has(bindings::VM_READ) && !rights.read())
+        || (vma.has(bindings::VM_WRITE) && !rights.write())
+    {
+        return Err(EACCES);
+    }
+    if !range::window_fits(vma.offset(), vma.pages(), import.segment().pages()) {
+        return Err(EINVAL);
+    }
+    let mut clear = bindings::VM_MAYEXEC;
+    if !rights.read() {
+        clear |= bindings::VM_MAYREAD;
+    }
+    if !rights.write() {
+        clear |= bindings::VM_MAYWRITE;
+    }
+    import.views().enter(*vma)?;
+    vma.finish(
+        bindings::VM_PFNMAP | bindings::VM_DONTEXPAND | bindings::VM_DONTDUMP,
+        clear,
+        &OPS,
+    );
+    Ok(())
+}
+
+impl Mapped for Import {
+    const TRACKED: bool = true;
+    const HUGE: bool = true;
+
+    fn copied(&self, vma: Vma) {
+        self.views().duplicate(vma);
+        if cfg!(not(rsm_no_fork_hook)) {
+            if let Some(origin) = vma.fork_origin() {
+                origin.zap();
+            }
+        }
+    }
+
+    fn removed(&self, vma: Vma) {
+        self.views().leave(vma);
+    }
+
+    fn fault(&self, fault: Fault) -> Outcome {
+        // Before any lock of ours: afterwards nothing needs to be allocated.
+        if !fault.install_table() {
+            return Outcome::Done;
+        }
+        let Some(window) = window(fault) else {
+            return Outcome::Sigbus;
+        };
+        let total = self.segment().pages();
+        with_memory(self, |backing| {
+            fault.insert_window(backing.extents(), total, window)
+        })
+        .unwrap_or_else(|| self.views().fault(fault))
+    }
+
+    fn huge_fault(&self, fault: Fault, order: u32) -> Outcome {
+        if order != fault::HUGE_ORDER || !fault.pmd_is_empty() || fault::small_entries_only() {
+            return Outcome::Fallback;
+        }
+        let Some(window) = window(fault) else {
+            return Outcome::Fallback;
+        };
+        let total = self.segment().pages();
+        with_memory(self, |backing| {
+            match extent::huge_frame(backing.extents(), total, window) {
+                Some(pfn) => fault.insert_huge(pfn),
+                None => Outcome::Fallback,
+            }
+        })
+        .unwrap_or(Outcome::Fallback)
+    }
+}
+
+/// The part of a mapping to fill on a fault.
+fn window(fault: Fault) -> Option<Window> {
+    let vma = fault.vma();
+    extent::fault_window(vma.start(), vma.end(), vma.offset(), fault.addr())
+}
+
+/// Runs `fill` with the memory behind an import, and holds off revocation meanwhile. `None` if the
+/// import has been revoked.
+fn with_memory(import: &Import, fill: impl FnOnce(&Backing) -> Outcome) -> Option<Outcome> {
+    let life = import.segment().hold();
+    if !import.is_live() {
+        return None;
+    }
+    life.backing().map(fill)
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the mappings of a revoked import turn into: zero-filled memory of the importing process.
+//!
+//! Pages are the kernel's own, charged to the memory cgroup of the process that touches them, and
+//! kept per *view*: per import and address space. So a process finds again what it stored, in every
+//! window on the import and after moving one; and no other process, a forked child included, ever
+//! sees it.
+//!
+//! A view lives for as long as a mapping counts under it. Each mapping's private word names the
+//! address space under which it counts. In a forked child that is at first still its parent's; the
+//! child's first fault after the revocation moves the mapping to a view of its own.
+//!
+//! A view holds at most [`MAX_PAGES`] pages of its own. Beyond that all further pages of the view
+//! are one and the same: stores do no harm, and loads give what the process itself last stored to
+//! any of them.
+//!
+//! Locks: `Views::tree` is taken inside the lock of the mapping, and nothing but the page-table lock
+//! is taken inside it. Nothing is allocated under it.
+
+use crate::kapi::fault::{Fault, Outcome};
+use crate::kapi::page::KernelPage;
+use crate::kapi::vma::Vma;
+use crate::stats::{Live, What};
+use core::ptr;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::mm::Mm;
+use kernel::new_mutex;
+use kernel::prelude::*;
+use kernel::rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation};
+use kernel::sync::aref::ARef;
+use kernel::sync::Mutex;
+
+/// Most pages of a view: 64 MiB.
+const MAX_PAGES: u64 = 16_384;
+
+/// Key of the page that stands for all those beyond [`MAX_PAGES`]. No mapping has this offset.
+const OVERFLOW: u64 = u64::MAX;
+
+/// The views of one import.
+#[pin_data]
+pub(crate) struct Views {
+    #[pin]
+    tree: Mutex<RBTree<usize, View>>,
+}
+
+/// The pages of one address space.
+struct View {
+    /// Keeps the address, which is the key, from being used again.
+    _mm: ARef<Mm>,
+    /// Mappings that count under this view.
+    mappings: u64,
+    pages: RBTree<u64, TrashPage>,
+    count: u64,
+    _live: Live,
+}
+
+struct TrashPage {
+    page: KernelPage,
+    _live: Live,
+}
+
+/// The key of an address space.
+fn key(mm: &Mm) -> usize {
+    mm.as_raw() as usize
+}
+
+impl View {
+    fn new(mm: &Mm) -> Self {
+        Self {
+            _mm: mm.into(),
+            mappings: 0,
+            pages: RBTree::new(),
+            count: 0,
+            _live: Live::one(What::View),
+        }
+    }
+
+    /// The page to map at an offset, if there is one already.
+    fn page(&self, offset: u64) -> Option<&TrashPage> {
+        self.pages.get(&offset).or_else(|| {
+            if self.count < MAX_PAGES {
+                None
+            } else {
+                self.pages.get(&OVERFLOW)
+            }
+        })
+    }
+
+    /// Adds a page for an offset, unless there is one.
+    fn add(&mut self, offset: u64, page: KernelPage, node: RBTreeNodeReservation<u64, TrashPage>) {
+        if self.page(offset).is_some() {
+            return;
+        }
+        let offset = if self.count < MAX_PAGES {
+            offset
+        } else {
+            OVERFLOW
+        };
+        self.count = self.count.saturating_add(1);
+        let page = TrashPage {
+            page,
+            _live: Live::one(What::TrashPage),
+        };
+        self.pages.insert(node.into_node(offset, page));
+    }
+}
+
+impl Views {
+    /// No views.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            tree <- new_mutex!(RBTree::new(), "rsm_views"),
+        })
+    }
+
+    /// Counts a new mapping, under the view of its address space.
+    pub(crate) fn enter(&self, vma: Vma) -> Result {
+        let mm = vma.mm();
+        let node = RBTreeNode::new(key(mm), View::new(mm), GFP_KERNEL_ACCOUNT)?;
+        let unused = {
+            let mut tree = self.tree.lock();
+            let unused = Self::find_or_insert(&mut tree, mm, node);
+            if let Some(view) = tree.get_mut(&key(mm)) {
+                view.mappings = view.mappings.saturating_add(1);
+            }
+            vma.set_private(ptr::without_provenance_mut(key(mm)));
+            unused
+        };
+        drop(unused);
+        Ok(())
+    }
+
+    /// Counts a copy of a mapping: of a part that was split off, of one moved, or of a forked one.
+    pub(crate) fn duplicate(&self, vma: Vma) {
+        if let Some(view) = self.tree.lock().get_mut(&vma.private().addr()) {
+            view.mappings = view.mappings.saturating_add(1);
+        }
+    }
+
+    /// Discounts a mapping whose entries are gone.
+    pub(crate) fn leave(&self, vma: Vma) {
+        let dead = Self::discount(&mut self.tree.lock(), vma.private().addr());
+        // Frees pages, with the lock released.
+        drop(dead);
+    }
+
+    /// Serves a fault on a mapping of a revoked import. The page table must be in place.
+    pub(crate) fn fault(&self, fault: Fault) -> Outcome {
+        let vma = fault.vma();
+        let mm = vma.mm();
+        if vma.private().addr() != key(mm) && self.adopt(vma).is_err() {
+            return Outcome::NoMemory;
+        }
+        let offset = fault.offset();
+        if let Some(outcome) = self.insert(fault, mm, offset) {
+            return outcome;
+        }
+        let (Ok(page), Ok(node)) = (
+            KernelPage::new(),
+            RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT),
+        ) else {
+            return Outcome::NoMemory;
+        };
+        if let Some(view) = self.tree.lock().get_mut(&key(mm)) {
+            view.add(offset, page, node);
+        }
+        self.insert(fault, mm, offset).unwrap_or(Outcome::Sigbus)
+    }
+
+    /// Maps the page for an offset if the view has it.
+    fn insert(&self, fault: Fault, mm: &Mm, offset: u64) -> Option<Outcome> {
+        let tree = self.tree.lock();
+        let page = tree.get(&key(mm))?.page(offset)?;
+        // The page stays for as long as the view, which the mapping being faulted counts under.
+        Some(fault.insert_page(&page.page))
+    }
+
+    /// Makes a mapping that counts under another view (its process was forked) count under that of
+    /// its own address space.
+    fn adopt(&self, vma: Vma) -> Result {
+        let mm = vma.mm();
+        let node = RBTreeNode::new(key(mm), View::new(mm), GFP_KERNEL_ACCOUNT)?;
+        let garbage = {
+            let mut tree = self.tree.lock();
+            let old = vma.private().addr();
+            if old == key(mm) {
+                // Another thread's fault was faster.
+                (Some(node), None)
+            } else {
+                let unused = Self::find_or_insert(&mut tree, mm, node);
+                if let Some(view) = tree.get_mut(&key(mm)) {
+                    view.mappings = view.mappings.saturating_add(1);
+                }
+                vma.set_private(ptr::without_provenance_mut(key(mm)));
+                (unused, Self::discount(&mut tree, old))
+            }
+        };
+        drop(garbage);
+        Ok(())
+    }
+
+    /// Makes sure that there is a view for `mm`; gives `node` back if there was one.
+    fn find_or_insert(
+        tree: &mut RBTree<usize, View>,
+        mm: &Mm,
+        node: RBTreeNode<usize, View>,
+    ) -> Option<RBTreeNode<usize, View>> {
+        if tree.get(&key(mm)).is_some() {
+            return Some(node);
+        }
+        tree.insert(node)
+    }
+
+    /// Discounts a mapping; returns the view when that was its last, to be dropped outside the lock.
+    fn discount(tree: &mut RBTree<usize, View>, key: usize) -> Option<RBTreeNode<usize, View>> {
+        let view = tree.get_mut(&key)?;
+        view.mappings = view.mappings.saturating_sub(1);
+        if view.mappings > 0 {
+            return None;
+        }
+        tree.remove_node(&key)
+    }
+}

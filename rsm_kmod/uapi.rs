@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctl interface: types generated from the UAPI header, and the way of a command from its
+//! number to an operation and back.
+
+use crate::kapi::file::PendingFd;
+use crate::kapi::user::{Args, Request};
+use crate::logic::status::Status;
+use kernel::alloc::AllocError;
+use kernel::ioctl::{_IOC_DIR, _IOC_NR, _IOC_TYPE};
+use kernel::prelude::*;
+
+/// Types and constants of `include/uapi/linux/rsm.h`.
+#[allow(non_camel_case_types, dead_code, unreachable_pub, clippy::all)]
+mod generated {
+    include!("uapi_generated.rs");
+}
+pub(crate) use generated::*;
+
+/// The errno that goes with a code.
+pub(crate) fn errno(status: Status) -> Error {
+    Error::from_errno(status.errno().wrapping_neg())
+}
+
+/// Why an operation failed: the RSMAPI code, and the errno where it is not the code's usual one.
+pub(crate) struct Fail {
+    status: Status,
+    errno: Error,
+}
+
+impl From<Status> for Fail {
+    fn from(status: Status) -> Self {
+        Self {
+            status,
+            errno: errno(status),
+        }
+    }
+}
+
+impl From<AllocError> for Fail {
+    fn from(_: AllocError) -> Self {
+        Status::InsufficientMem.into()
+    }
+}
+
+impl From<Error> for Fail {
+    /// For errors of making files and descriptors.
+    fn from(errno: Error) -> Self {
+        let status = if errno == ENOMEM {
+            Status::InsufficientMem
+        } else {
+            Status::InsufficientResources
+        };
+        Self { status, errno }
+    }
+}
+
+/// What an operation leaves to be done once its results have reached the caller.
+pub(crate) enum Commit {
+    /// Nothing.
+    None,
+    /// Make a descriptor visible.
+    Fd(PendingFd),
+}
+
+/// The number of a command of ours; `None` for anybody else's.
+pub(crate) fn command(cmd: u32) -> Option<u32> {
+    const READ_WRITE: u32 = kernel::uapi::_IOC_READ | kernel::uapi::_IOC_WRITE;
+    (_IOC_TYPE(cmd) == RSM_IOC_MAGIC && _IOC_DIR(cmd) == READ_WRITE).then(|| _IOC_NR(cmd))
+}
+
+/// Runs a command: reads its structure, performs `operation`, stores the results.
+///
+/// The status word is stored before the operation too, so that a structure that cannot be written
+/// is found while nothing has been changed yet.
+pub(crate) fn run<T: Args>(
+    cmd: u32,
+    addr: usize,
+    operation: impl FnOnce(&mut T) -> Result<Commit, Fail>,
+) -> Result {
+    let mut request = Request::<T>::read(cmd, addr)?;
+    request.write_status(RSM_STATUS_SUCCESS)?;
+    match operation(&mut request.args) {
+        Ok(commit) => {
+            request.write()?;
+            if let Commit::Fd(fd) = commit {
+                fd.install();
+            }
+            Ok(())
+        }
+        Err(fail) => {
+            request.write_status(fail.status as u32)?;
+            Err(fail.errno)
+        }
+    }
+}
+
+/// Implements [`Args`] for a structure, given its size in the first version of the interface and
+/// the members that must be zero.
+macro_rules! args {
+    ($type:ty, $size:expr, [$($zero:ident),*]) => {
+        const _: () = assert!(size_of::<$type>() == $size);
+
+        // SAFETY: A `repr(C)` structure of integers, whose members fill it (layout tests of the
+        // user crate) and begin with `size` and `status`.
+        unsafe impl Args for $type {
+            const MIN_SIZE: usize = $size;
+
+            fn size(&self) -> u32 {
+                self.size
+            }
+
+            fn understood(&self) -> bool {
+                true $(&& self.$zero == 0)*
+            }
+        }
+    };
+}
+
+args!(rsm_query, 32, []);
+args!(rsm_export_create, 32, [flags]);
+args!(rsm_export_publish, 32, [flags, __reserved]);
+args!(rsm_export_destroy, 16, [flags, __reserved]);
+args!(rsm_import_connect, 48, [flags]);
