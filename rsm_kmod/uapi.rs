@@ -82,6 +82,7 @@ pub(crate) fn run<T: Args>(
     request.write_status(RSM_STATUS_SUCCESS)?;
     match operation(&mut request.args) {
         Ok(commit) => {
+            request.args.set_status(RSM_STATUS_SUCCESS);
             request.write()?;
             if let Commit::Fd(fd) = commit {
                 fd.install();
@@ -108,6 +109,10 @@ macro_rules! args {
 
             fn size(&self) -> u32 {
                 self.size
+            }
+
+            fn set_status(&mut self, status: u32) {
+                self.status = status;
             }
 
             fn understood(&self) -> bool {

@@ -21,6 +21,9 @@ pub(crate) unsafe trait Args: Copy {
     /// The `size` member.
     fn size(&self) -> u32;
 
+    /// Sets the `status` member.
+    fn set_status(&mut self, status: u32);
+
     /// Whether every flag and reserved member has a value this kernel knows.
     fn understood(&self) -> bool;
 }
