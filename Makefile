@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# What a person calls.  The work is done in scripts/; building the module for
+# the kernel is in Kbuild.
+
+PREFIX ?= /usr/local
+
+.PHONY: help demo test soak shell kernel module modules_install install lint clean distclean
+
+help:
+	@echo 'Remote shared memory for Linux'
+	@echo
+	@echo '  make demo             set everything up, boot a stock kernel, share memory and take it back'
+	@echo '  make test             set everything up, then all tests: host, stock kernels, debug kernel'
+	@echo '  make shell            a guest with the module loaded, to try things by hand'
+	@echo
+	@echo '  make module           build rsm.ko for the kernel build directory KDIR (default: the running kernel)'
+	@echo '  make modules_install  install it (INSTALL_MOD_PATH)'
+	@echo '  make install          install header and documentation (PREFIX, DESTDIR)'
+	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
+	@echo
+	@echo '  make soak             the tests with full counts; takes hours'
+	@echo '  make lint             all static checks'
+	@echo '  make clean            remove what was built in the tree and the programs built in the cache'
+	@echo '  make distclean        remove the whole cache: toolchain, kernels, builds'
+	@echo
+	@echo 'Variables'
+	@echo '  KERNEL=7.2            demo, shell, kernel: a series, a version, newest (default), or debug'
+	@echo '  FLAVOUR=amd64         Debian kernel flavour (default cloud-amd64)'
+	@echo '  FILE=path             demo: the file to share (default: the source tarball of the kernel)'
+	@echo '  ACCEL=tcg|kvm         how QEMU runs guests (default: KVM only where it is known to work)'
+	@echo '  KERNELS=stock|debug   test: only these kernels (default all)'
+	@echo '  T=name                test: only tests with this in their names'
+	@echo '  XDG_CACHE_HOME=dir    where the cache is (default ~/.cache); it needs 12 GiB'
+
+demo:
+	@KERNEL='$(KERNEL)' FILE='$(FILE)' ACCEL='$(ACCEL)' scripts/demo
+
+test:
+	@KERNELS='$(KERNELS)' T='$(T)' SOAK='$(SOAK)' ACCEL='$(ACCEL)' scripts/test
+
+soak:
+	@KERNELS='$(KERNELS)' T='$(T)' SOAK=1 ACCEL='$(ACCEL)' scripts/test
+
+shell:
+	@KERNEL='$(KERNEL)' ACCEL='$(ACCEL)' scripts/shell
+
+kernel:
+	@dir=$$(scripts/kernel '$(or $(KERNEL),newest)') && echo "$$dir" && \
+	echo "To build the module for it: make module KDIR=$$dir" >&2
+
+module:
+	@KDIR='$(KDIR)' scripts/build-module build
+
+modules_install:
+	@KDIR='$(KDIR)' INSTALL_MOD_PATH='$(INSTALL_MOD_PATH)' scripts/build-module install
+
+install:
+	install -D -m 644 include/uapi/linux/rsm.h '$(DESTDIR)$(PREFIX)/include/linux/rsm.h'
+	install -d '$(DESTDIR)$(PREFIX)/share/doc/rsm'
+	cp -R README.md CHANGELOG.md LICENSES Documentation '$(DESTDIR)$(PREFIX)/share/doc/rsm/'
+
+lint:
+	@scripts/lint
+
+clean:
+	@scripts/clean
+
+distclean:
+	@scripts/clean all

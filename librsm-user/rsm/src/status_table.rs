@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The status table: a page shared read-only from the kernel, in which each live
+//! connection's slot holds its generation. Tells without a system call whether a
+//! connection is live.
+
+use std::num::NonZeroUsize;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{fence, AtomicU64, Ordering};
+use std::sync::Arc;
+
+use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
+
+use crate::error::{Error, Result, Status};
+
+/// The table of one controller descriptor. Owns its mapping.
+#[derive(Debug)]
+pub(crate) struct StatusTable {
+    slots: NonNull<AtomicU64>,
+    count: usize,
+}
+
+// SAFETY: the table is only read, atomically.
+unsafe impl Send for StatusTable {}
+// SAFETY: as above.
+unsafe impl Sync for StatusTable {}
+
+impl StatusTable {
+    /// Maps the table of `controller`.
+    pub(crate) fn map(controller: BorrowedFd<'_>, slots: u32) -> Result<Self> {
+        const OP: &str = "cannot map the status table";
+        let count = slots as usize;
+        let length = NonZeroUsize::new(count * size_of::<AtomicU64>())
+            .ok_or(Error::Rsm(Status::InternalError))?;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let table = unsafe {
+            mmap(
+                None,
+                length,
+                ProtFlags::PROT_READ,
+                MapFlags::MAP_SHARED,
+                controller,
+                0,
+            )
+        }
+        .map_err(|errno| Error::system(OP, errno))?;
+        Ok(Self {
+            slots: table.cast(),
+            count,
+        })
+    }
+
+    fn slot(&self, index: u32) -> &AtomicU64 {
+        let index = index as usize;
+        assert!(index < self.count, "status slot {index} beyond the table");
+        // SAFETY: within the mapping, which lives as long as `self`; the memory is read
+        // atomically and changed by the kernel only.
+        unsafe { self.slots.add(index).as_ref() }
+    }
+}
+
+impl Drop for StatusTable {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, to which no reference is left.
+        let result = unsafe { munmap(self.slots.cast(), self.count * size_of::<AtomicU64>()) };
+        debug_assert!(result.is_ok(), "munmap of the status table: {result:?}");
+    }
+}
+
+/// Where one connection's state is seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Liveness {
+    table: Arc<StatusTable>,
+    slot: u32,
+    generation: u64,
+}
+
+impl Liveness {
+    pub(crate) fn new(table: Arc<StatusTable>, slot: u32, generation: u64) -> Self {
+        Self {
+            table,
+            slot,
+            generation,
+        }
+    }
+
+    /// Is the connection live at this moment?
+    pub(crate) fn is_live(&self) -> bool {
+        self.table.slot(self.slot).load(Ordering::Acquire) == self.generation
+    }
+
+    /// Did all loads before this call come from the segment?
+    ///
+    /// The kernel changes the slot before it takes the first translation away. Were one
+    /// of the loads served after that, the fence makes the load of the slot see the
+    /// change: an acquire load alone would not be ordered after the loads before it.
+    pub(crate) fn check_reads(&self) -> Result<()> {
+        fence(Ordering::Acquire);
+        self.verdict()
+    }
+
+    /// Did all loads and stores before this call reach the segment?
+    ///
+    /// Stores must be visible before the slot is read, which takes a full fence; it
+    /// pairs with the one in the kernel between slot and translations.
+    pub(crate) fn check(&self) -> Result<()> {
+        fence(Ordering::SeqCst);
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Result<()> {
+        match self.table.slot(self.slot).load(Ordering::Relaxed) == self.generation {
+            true => Ok(()),
+            false => Err(Error::Rsm(Status::ConnAborted)),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Books of what must be given back: pins, locked memory, descriptors, the module's objects.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// The module's counts of live objects.
+const LIVE: &str = "/sys/kernel/debug/rsm";
+
+/// The state of things at one moment. Two are equal if nothing was left behind between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Books {
+    /// Pins taken less pins given back, by everybody.
+    pins: i64,
+    /// Bytes that this process has pinned.
+    pinned_kib: u64,
+    /// Bytes that this process has locked.
+    locked_kib: u64,
+    /// Open descriptors of this process.
+    descriptors: usize,
+    /// Live objects of the module.
+    objects: BTreeMap<String, i64>,
+}
+
+impl Books {
+    /// Looks now. Nobody else may be using the module.
+    pub fn open() -> Self {
+        let (pinned_kib, locked_kib, descriptors) = Self::private_now();
+        Self {
+            pins: pins(),
+            pinned_kib,
+            locked_kib,
+            descriptors,
+            objects: objects(),
+        }
+    }
+
+    /// What this process by itself has: pinned and locked KiB, descriptors. A user without
+    /// privileges can look at it too.
+    pub fn private_now() -> (u64, u64, usize) {
+        let descriptors = fs::read_dir("/proc/self/fd").expect("descriptors").count();
+        (status_kib("VmPin"), status_kib("VmLck"), descriptors)
+    }
+
+    /// The same, when the books were opened.
+    pub fn private(&self) -> (u64, u64, usize) {
+        (self.pinned_kib, self.locked_kib, self.descriptors)
+    }
+
+    /// Fails unless everything is as it was when the books were opened.
+    ///
+    /// Waits a little: what a dying process or a file's last reference gives back may come
+    /// a moment later than the system call that caused it returns.
+    #[track_caller]
+    pub fn balance(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut now = Self::open();
+        while now != *self && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+            now = Self::open();
+        }
+        assert_eq!(now, *self, "left: now, right: before");
+    }
+}
+
+/// Pins taken and not given back, in the whole system.
+pub fn pins() -> i64 {
+    // Folds the counters of all CPUs into the total.
+    fs::write("/proc/sys/vm/stat_refresh", "1").expect("stat_refresh (needs root)");
+    let vmstat = fs::read_to_string("/proc/vmstat").expect("vmstat");
+    let value = |name: &str| -> i64 {
+        vmstat
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+            .unwrap_or_else(|| panic!("no {name} in /proc/vmstat"))
+            .parse()
+            .expect("a number")
+    };
+    value("nr_foll_pin_acquired") - value("nr_foll_pin_released")
+}
+
+/// A quantity of this process in KiB, from `/proc/self/status`.
+pub fn status_kib(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.unwrap_or_else(|| panic!("no {name} in /proc/self/status"));
+    let number = line.trim_start_matches(':').trim_end_matches("kB").trim();
+    number.parse().expect("a number of KiB")
+}
+
+/// The module's counts of live objects.
+pub fn objects() -> BTreeMap<String, i64> {
+    let files = fs::read_dir(LIVE).unwrap_or_else(|error| panic!("{LIVE}: {error}"));
+    files
+        .map(|file| file.expect("directory entry"))
+        .map(|file| {
+            let name = file.file_name().into_string().expect("a plain name");
+            let text = fs::read_to_string(file.path()).expect("a count");
+            let count = text
+                .trim()
+                .parse()
+                .unwrap_or_else(|_| panic!("{name}: {text:?}"));
+            (name, count)
+        })
+        .filter(|(name, _)| name.starts_with("live_"))
+        .collect()
+}

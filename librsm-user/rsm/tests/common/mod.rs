@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the guest tests share: bare commands, processes, memory, and the books that show
+//! that nothing was left behind.
+//!
+//! The tests need root and the module, so they run in a guest, one at a time.
+
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
+pub mod books;
+pub mod memory;
+pub mod process;
+pub mod random;
+pub mod raw;
+
+use std::env;
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` holds; fails after `seconds`.
+#[track_caller]
+pub fn wait_until(what: &str, seconds: u64, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// Is this a kernel with debugging on, where everything takes ten times as long?
+pub fn debug_kernel() -> bool {
+    match env::var("RSM_KERNEL_KIND").as_deref() {
+        Ok("debug") => true,
+        Ok("stock") => false,
+        other => panic!("RSM_KERNEL_KIND must be stock or debug, not {other:?}"),
+    }
+}
+
+/// Are the full counts wanted?
+pub fn soak() -> bool {
+    matches!(env::var("RSM_SOAK").as_deref(), Ok("1"))
+}

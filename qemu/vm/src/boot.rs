@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One boot of one kernel, from the command line to the verdict.
+
+use crate::accel::Accel;
+use crate::console;
+use crate::guest_root::{GuestRoot, Import};
+use crate::kernel_dir::{KernelDir, Kind};
+use crate::plan::{self, Module, Plan, Program};
+use crate::protocol::{Ending, Record, Verdict, VERSION};
+use crate::qemu::{Machine, Running};
+use anyhow::{ensure, Context, Result};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Files of the host that every guest needs.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// The program `rsm-init`.
+    pub init: PathBuf,
+    /// A statically linked busybox.
+    pub busybox: Option<PathBuf>,
+}
+
+/// A boot to make.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    /// The kernel.
+    pub kernel: KernelDir,
+    /// What the guest shall do.
+    pub plan: Plan,
+    /// Modules, programs and other files for the guest.
+    pub imports: Vec<Import>,
+    /// The whole guest must have ended by then; a boot that is tried again counts anew.
+    pub timeout: Option<Duration>,
+    /// MiB of memory; `None` for what the kernel and the files need.
+    pub memory: Option<u64>,
+    /// Virtual processors.
+    pub cpus: u32,
+    /// Added to the kernel's command line.
+    pub append: String,
+    /// More arguments for QEMU.
+    pub qemu: Vec<String>,
+    /// How instructions are executed.
+    pub accel: Accel,
+    /// Where the console is kept.
+    pub console: PathBuf,
+}
+
+/// Something that makes a run fail, beside the programs' own endings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which detector says so.
+    pub detector: String,
+    /// What it found.
+    pub text: String,
+}
+
+/// A program that was to run.
+#[derive(Debug, Clone)]
+pub struct ProgramEnd {
+    /// Its name.
+    pub name: String,
+    /// How it ended; `None` if it never did, or never began.
+    pub ending: Option<Ending>,
+}
+
+/// How a boot went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Each program of the plan.
+    pub programs: Vec<ProgramEnd>,
+    /// Every detector that fired.
+    pub failures: Vec<Failure>,
+    /// Detectors that had nothing to look at on this kernel.
+    pub skipped: Vec<Failure>,
+    /// Time until QEMU was gone.
+    pub elapsed: Duration,
+    /// The console's line with the first finding, counted from 1.
+    pub finding: Option<usize>,
+}
+
+impl Outcome {
+    /// Whether all is well.
+    pub fn is_success(&self) -> bool {
+        self.failures.is_empty()
+            && self
+                .programs
+                .iter()
+                .all(|program| program.ending.as_ref().is_some_and(Ending::is_success))
+    }
+}
+
+/// A guest that never reached process 1. No module was there to cause it: an
+/// emulated machine on a busy host now and then stops while its processors come
+/// up. So it is tried again, a few times.
+const STALLED: &str = "guest-boot";
+const ATTEMPTS: u32 = 3;
+
+/// Detectors of which the guest gives a verdict in each run that has modules.
+pub const GUEST_CHECKS: &[&str] = &[
+    "processes",
+    "live-objects",
+    "rmmod",
+    "pins",
+    "locked-memory",
+    "descriptors",
+    "slab",
+    "kmemleak",
+];
+
+impl Boot {
+    /// A boot with the usual settings.
+    pub fn new(kernel: KernelDir, accel: Accel, console: PathBuf) -> Boot {
+        let kind = kernel.kind.name();
+        Boot {
+            kernel,
+            plan: Plan {
+                environment: vec![
+                    ("RSM_KERNEL_KIND".into(), kind.into()),
+                    // Tests share one module: what one of them does would be
+                    // another's surprise. `--test-threads` overrides it.
+                    ("RUST_TEST_THREADS".into(), "1".into()),
+                ],
+                ..Plan::default()
+            },
+            imports: Vec::new(),
+            timeout: None,
+            memory: None,
+            cpus: 2,
+            append: String::new(),
+            qemu: Vec::new(),
+            accel,
+            console,
+        }
+    }
+
+    /// Adds a module with its parameters.
+    pub fn add_module(&mut self, path: &Path, parameters: &str) -> Result<()> {
+        ensure!(path.is_file(), "there is no module {}", path.display());
+        let file = format!("{}.ko", plan::module_name(&path.to_string_lossy()));
+        self.imports.push(Import {
+            from: path.to_path_buf(),
+            to: format!("{}/{file}", plan::MODULE_DIR),
+        });
+        self.plan.modules.push(Module {
+            file,
+            parameters: parameters.to_string(),
+        });
+        Ok(())
+    }
+
+    /// Puts a program into the guest; it runs if there are arguments, however few.
+    pub fn add_program(&mut self, path: &Path, arguments: Option<&[String]>) -> Result<()> {
+        ensure!(path.is_file(), "there is no program {}", path.display());
+        crate::guest_root::check_static(path)?;
+        let name = program_name(path);
+        self.imports.push(Import {
+            from: path.to_path_buf(),
+            to: format!("{}/{name}", plan::BIN_DIR),
+        });
+        if let Some(arguments) = arguments {
+            self.plan.programs.push(Program {
+                name,
+                arguments: arguments.to_vec(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The kernel's command line.
+    fn command_line(&self) -> String {
+        // A guest that has gone wrong must end at once: what it would do next
+        // proves nothing. QEMU runs with -no-reboot, so a reboot is the end.
+        let mut line = String::from(
+            "console=ttyS0 panic=-1 reboot=t oops=panic softlockup_panic=1 hung_task_panic=1 \
+             watchdog_thresh=30 sysctl.kernel.hung_task_timeout_secs=10 \
+             sysctl.kernel.panic_on_rcu_stall=1 panic_on_warn=1",
+        );
+        match self.kernel.kind {
+            // Each cache by itself, so that objects can be counted.
+            Kind::Stock => line += " slab_nomerge",
+            Kind::Debug => line += " numa=fake=2",
+        }
+        if !self.append.is_empty() {
+            line.push(' ');
+            line += &self.append;
+        }
+        line
+    }
+
+    /// MiB of memory for the guest: the initial root is there twice while it is unpacked.
+    fn memory(&self, root: u64) -> u64 {
+        let base = match self.kernel.kind {
+            Kind::Stock => 1024,
+            Kind::Debug => 2048,
+        };
+        self.memory.unwrap_or(base + root.div_ceil(1 << 20) * 3)
+    }
+
+    /// Boots, follows the guest to its end and judges. `watch` sees each record
+    /// as it comes; what comes from `input` goes to the guest.
+    pub fn run(
+        &self,
+        tools: &Tools,
+        mut input: Option<mpsc::Receiver<Record>>,
+        watch: &mut dyn FnMut(&Record),
+    ) -> Result<Outcome> {
+        let begin = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let mut outcome = self.attempt(tools, &mut input, watch)?;
+            outcome.elapsed = begin.elapsed();
+            let stalled = outcome.failures.len() == 1 && outcome.failures[0].detector == STALLED;
+            if !stalled || attempt == ATTEMPTS || self.plan.probe {
+                return Ok(outcome);
+            }
+            attempt += 1;
+            watch(&Record::Note(format!(
+                "{}; trying again",
+                outcome.failures[0].text
+            )));
+        }
+    }
+
+    /// How long the kernel may take to process 1, on a machine that is busy.
+    fn boot_limit(&self) -> Duration {
+        match (self.plan.probe, self.kernel.kind) {
+            (true, _) => Duration::from_secs(15),
+            (_, Kind::Stock) => Duration::from_secs(60),
+            (_, Kind::Debug) => Duration::from_secs(150),
+        }
+    }
+
+    fn attempt(
+        &self,
+        tools: &Tools,
+        input: &mut Option<mpsc::Receiver<Record>>,
+        watch: &mut dyn FnMut(&Record),
+    ) -> Result<Outcome> {
+        let begin = Instant::now();
+        let mut plan = self.plan.clone();
+        if let Some(timeout) = self.timeout {
+            // The guest gives up first, while it can still show what hangs.
+            let reserve = Duration::from_secs(20).min(timeout / 3);
+            plan.guest_timeout = Some((timeout - reserve).as_secs().max(1));
+        }
+        let root = GuestRoot {
+            init: &tools.init,
+            busybox: tools.busybox.as_deref(),
+            plan: &plan,
+            imports: &self.imports,
+        }
+        .build()?;
+        let machine = Machine {
+            image: &self.kernel.image,
+            initrd: &root,
+            append: &self.command_line(),
+            memory: self.memory(root.metadata()?.len()),
+            cpus: self.cpus,
+            accel: self.accel,
+            console: &self.console,
+            extra: &self.qemu,
+        };
+        std::fs::write(&self.console, b"")
+            .with_context(|| format!("cannot write the console log {}", self.console.display()))?;
+        let mut qemu = machine.start()?;
+        drop(root);
+        let lines = read_lines(&mut qemu);
+        let stderr = read_all(&mut qemu);
+
+        let mut run = Run::new(&plan);
+        let end = self.timeout.map(|timeout| begin + timeout);
+        let boot_end = begin + self.boot_limit();
+        let timed_out = loop {
+            let deadline = if run.hello {
+                end
+            } else {
+                Some(end.map_or(boot_end, |end| end.min(boot_end)))
+            };
+            let wait = deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            let line = match lines.recv_timeout(wait) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => break false,
+                Err(RecvTimeoutError::Timeout) => break true,
+            };
+            let Some(record) = Record::parse(&line) else {
+                continue;
+            };
+            run.take(&record);
+            watch(&record);
+            if matches!(record, Record::Hello { .. }) {
+                // Keys are for a guest that listens.
+                if let Some(input) = input.take() {
+                    send(&mut qemu, input);
+                }
+            }
+        };
+        if timed_out {
+            qemu.kill();
+        }
+        // QEMU has closed its output, so it is about to end; if not, it is made to.
+        let status = qemu.wait_until(Instant::now() + Duration::from_secs(10))?;
+        if status.is_none() {
+            qemu.kill();
+        }
+        let stderr = stderr.join().unwrap_or_default();
+        let log = std::fs::read(&self.console)?;
+        let findings = console::scan(&String::from_utf8_lossy(&log));
+        let mut failures: Vec<Failure> = findings
+            .iter()
+            .map(|finding| Failure {
+                detector: finding.detector.to_string(),
+                text: format!("console line {}: {}", finding.number, finding.line),
+            })
+            .collect();
+        if timed_out {
+            let (detector, limit) = match run.hello {
+                true => ("guest-timeout", self.timeout.unwrap_or_default()),
+                false => (STALLED, begin.elapsed()),
+            };
+            failures.push(Failure {
+                detector: detector.into(),
+                text: format!(
+                    "the guest had not ended after {} s{}",
+                    limit.as_secs(),
+                    run.whereabouts()
+                ),
+            });
+        } else if let Some(status) = status.filter(|status| !status.success()) {
+            failures.push(Failure {
+                detector: "qemu".into(),
+                text: format!("QEMU ended with {status}: {}", stderr.trim()),
+            });
+        }
+        // What is known already explains why the guest broke off.
+        let explained = !failures.is_empty();
+        run.finish(explained, &mut failures);
+        Ok(Outcome {
+            programs: run.programs,
+            failures,
+            skipped: run.skipped,
+            elapsed: begin.elapsed(),
+            finding: findings.first().map(|finding| finding.number),
+        })
+    }
+}
+
+/// What has been heard from the guest so far.
+struct Run<'a> {
+    plan: &'a Plan,
+    records: u64,
+    hello: bool,
+    modules: usize,
+    programs: Vec<ProgramEnd>,
+    running: Option<usize>,
+    checks: Vec<String>,
+    skipped: Vec<Failure>,
+    reported: Vec<Failure>,
+    end: Option<u64>,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        Run {
+            plan,
+            records: 0,
+            hello: false,
+            modules: 0,
+            programs: plan
+                .programs
+                .iter()
+                .map(|program| ProgramEnd {
+                    name: program.name.clone(),
+                    ending: None,
+                })
+                .collect(),
+            running: None,
+            checks: Vec::new(),
+            skipped: Vec::new(),
+            reported: Vec::new(),
+            end: None,
+        }
+    }
+
+    fn fail(&mut self, detector: &str, text: String) {
+        self.reported.push(Failure {
+            detector: detector.to_string(),
+            text,
+        });
+    }
+
+    fn take(&mut self, record: &Record) {
+        match record {
+            Record::End(count) => self.end = Some(*count),
+            _ => self.records += 1,
+        }
+        match record {
+            Record::Hello { version, .. } => {
+                self.hello = true;
+                if version != VERSION {
+                    self.fail(
+                        "protocol",
+                        format!("rsm-init speaks {version}, not {VERSION}"),
+                    );
+                }
+            }
+            Record::Module { name, problem } => {
+                self.modules += 1;
+                if !problem.is_empty() {
+                    self.fail("insmod", format!("{name}: {problem}"));
+                }
+            }
+            Record::Start { index, .. } => self.running = Some(*index),
+            Record::Exit { index, ending } => {
+                self.running = None;
+                if let Some(program) = self.programs.get_mut(*index) {
+                    program.ending = Some(ending.clone());
+                }
+            }
+            Record::Check {
+                name,
+                verdict,
+                text,
+            } => {
+                self.checks.push(name.clone());
+                match verdict {
+                    Verdict::Ok => {}
+                    Verdict::Fail => self.fail(name, text.clone()),
+                    Verdict::Skip => self.skipped.push(Failure {
+                        detector: name.clone(),
+                        text: text.clone(),
+                    }),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where the guest was, for a message.
+    fn whereabouts(&self) -> String {
+        match self.running.and_then(|index| self.programs.get(index)) {
+            Some(program) => format!("; it was running {}", program.name),
+            None if !self.hello => "; it never reached process 1".to_string(),
+            None if self.modules < self.plan.modules.len() => "; it was loading modules".into(),
+            None => format!("; its last detector was {:?}", self.checks.last()),
+        }
+    }
+
+    /// Adds what the guest reported and what is missing in its report.
+    fn finish(&mut self, explained: bool, failures: &mut Vec<Failure>) {
+        failures.append(&mut self.reported);
+        match self.end {
+            Some(count) if count != self.records => failures.push(Failure {
+                detector: "protocol".into(),
+                text: format!("the guest sent {count} records, {} arrived", self.records),
+            }),
+            Some(_) => {
+                let loaded = !self.plan.modules.is_empty();
+                for check in GUEST_CHECKS.iter().filter(|_| loaded) {
+                    if !self.checks.iter().any(|name| name == check) {
+                        failures.push(Failure {
+                            detector: check.to_string(),
+                            text: "the guest gave no verdict".into(),
+                        });
+                    }
+                }
+            }
+            None if explained => {}
+            None => failures.push(Failure {
+                detector: "guest-end".into(),
+                text: format!("the guest ended before its time{}", self.whereabouts()),
+            }),
+        }
+    }
+}
+
+/// A program's name in the guest: the file's, without the hash that Cargo adds.
+pub fn program_name(path: &Path) -> String {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    match name.rsplit_once('-') {
+        Some((stem, hash)) if hash.len() == 16 && hash.chars().all(|c| c.is_ascii_hexdigit()) => {
+            stem.to_string()
+        }
+        _ => name,
+    }
+}
+
+/// Reads the protocol in a thread of its own, so that waiting can have a limit.
+fn read_lines(qemu: &mut Running) -> mpsc::Receiver<String> {
+    let stdout = qemu.child.stdout.take().expect("stdout is a pipe");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while reader
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|count| count > 0)
+        {
+            if sender
+                .send(String::from_utf8_lossy(&line).into_owned())
+                .is_err()
+            {
+                return;
+            }
+            line.clear();
+        }
+    });
+    receiver
+}
+
+/// Collects what QEMU itself has to say.
+fn read_all(qemu: &mut Running) -> std::thread::JoinHandle<String> {
+    let mut stderr = qemu.child.stderr.take().expect("stderr is a pipe");
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stderr.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Passes records on to the guest until either side is gone.
+fn send(qemu: &mut Running, records: mpsc::Receiver<Record>) {
+    let mut stdin = qemu.child.stdin.take().expect("stdin is a pipe");
+    std::thread::spawn(move || {
+        for record in records {
+            if stdin.write_all(record.to_line().as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan {
+            modules: vec![Module {
+                file: "rsm.ko".into(),
+                parameters: String::new(),
+            }],
+            programs: vec![Program {
+                name: "one".into(),
+                arguments: vec![],
+            }],
+            ..Plan::default()
+        }
+    }
+
+    fn good_run() -> Vec<Record> {
+        let mut records = vec![
+            Record::Hello {
+                version: VERSION.into(),
+                release: "7.2".into(),
+            },
+            Record::Module {
+                name: "rsm".into(),
+                problem: String::new(),
+            },
+            Record::Start {
+                index: 0,
+                name: "one".into(),
+            },
+            Record::Exit {
+                index: 0,
+                ending: Ending::Exited(0),
+            },
+        ];
+        records.extend(GUEST_CHECKS.iter().map(|name| Record::Check {
+            name: name.to_string(),
+            verdict: Verdict::Ok,
+            text: String::new(),
+        }));
+        records.push(Record::End(records.len() as u64));
+        records
+    }
+
+    fn judge(records: &[Record], explained: bool) -> Vec<Failure> {
+        let plan = plan();
+        let mut run = Run::new(&plan);
+        for record in records {
+            run.take(record);
+        }
+        let mut failures = Vec::new();
+        run.finish(explained, &mut failures);
+        failures
+    }
+
+    #[test]
+    fn a_good_run_has_no_failures() {
+        assert_eq!(judge(&good_run(), false), []);
+    }
+
+    #[test]
+    fn any_lost_record_is_a_failure() {
+        let good = good_run();
+        for lost in 0..good.len() {
+            let mut records = good.clone();
+            records.remove(lost);
+            assert!(
+                !judge(&records, false).is_empty(),
+                "record {lost} was lost unseen"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_verdict_is_a_failure() {
+        let mut records = good_run();
+        let count = records.len() as u64;
+        records.retain(|record| !matches!(record, Record::Check { name, .. } if name == "pins"));
+        *records.last_mut().unwrap() = Record::End(count - 2);
+        let failures = judge(&records, false);
+        assert_eq!(failures.len(), 1);
+        assert_eq!(failures[0].detector, "pins");
+    }
+
+    #[test]
+    fn cargo_hashes_go() {
+        let name = |path: &str| program_name(Path::new(path));
+        assert_eq!(name("/t/deps/revoke-0123456789abcdef"), "revoke");
+        assert_eq!(name("/t/deps/fork-hole-0123456789abcdef"), "fork-hole");
+        assert_eq!(name("/t/rsm-demo"), "rsm-demo");
+    }
+}

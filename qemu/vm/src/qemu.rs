@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One QEMU process: its command line, and the certainty that it ends.
+
+use crate::accel::Accel;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// The emulator.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+
+/// A machine to start.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    /// Kernel image.
+    pub image: &'a Path,
+    /// Initial root; QEMU inherits the descriptor.
+    pub initrd: &'a File,
+    /// Kernel command line.
+    pub append: &'a str,
+    /// MiB of memory.
+    pub memory: u64,
+    /// Virtual processors.
+    pub cpus: u32,
+    /// How instructions are executed.
+    pub accel: Accel,
+    /// Where the console goes.
+    pub console: &'a Path,
+    /// More arguments for QEMU itself.
+    pub extra: &'a [String],
+}
+
+impl Machine<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        let accel = match self.accel {
+            Accel::Tcg => "tcg,thread=multi",
+            Accel::Kvm => "kvm",
+        };
+        // A comma in a value is written twice.
+        let console = self.console.display().to_string().replace(',', ",,");
+        command
+            .args([
+                "-nodefaults",
+                "-no-user-config",
+                "-no-reboot",
+                "-display",
+                "none",
+            ])
+            .args(["-accel", accel, "-cpu", "max"])
+            .args([
+                "-smp",
+                &self.cpus.to_string(),
+                "-m",
+                &format!("{}M", self.memory),
+            ])
+            .arg("-chardev")
+            .arg(format!("file,id=console,path={console}"))
+            .args(["-serial", "chardev:console"])
+            .args(["-chardev", "stdio,id=protocol,signal=off"])
+            .args(["-serial", "chardev:protocol"])
+            .arg("-kernel")
+            .arg(self.image)
+            .arg("-initrd")
+            .arg(format!("/proc/self/fd/{}", self.initrd.as_raw_fd()))
+            .args(["-append", self.append])
+            .args(self.extra);
+        command
+    }
+
+    /// Starts it. The protocol is on the child's standard streams.
+    pub fn start(&self) -> Result<Running> {
+        let mut command = self.command();
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // SAFETY: prctl with PR_SET_PDEATHSIG is async-signal-safe and touches no memory.
+        unsafe {
+            command.pre_exec(|| {
+                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+                Ok(())
+            });
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {PROGRAM}"))?;
+        Ok(Running { child })
+    }
+}
+
+/// A QEMU process; killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    /// The process.
+    pub child: Child,
+}
+
+impl Running {
+    /// Waits until it is gone, `None` if it is still there at `deadline`.
+    pub fn wait_until(&mut self, deadline: Instant) -> Result<Option<ExitStatus>> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
