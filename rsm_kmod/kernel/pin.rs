@@ -6,7 +6,7 @@ use super::{caller, raw};
 use crate::logic::extent::{self, Extent};
 use crate::logic::status::Status;
 use core::ptr;
-use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN};
 use kernel::alloc::{KVVec, KVec};
 use kernel::bindings;
 use kernel::page::PAGE_SIZE;
@@ -86,7 +86,9 @@ impl Pinned {
                     page: self.pages,
                     pfn,
                 };
-                if self.extents.push(entry, GFP_KERNEL_ACCOUNT).is_err() {
+                // A caller can ask for more than there is; that is no reason for a warning.
+                let flags = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+                if self.extents.push(entry, flags).is_err() {
                     let rest = batch.get(index..).unwrap_or(&[]);
                     // SAFETY: The pages of `rest` were pinned and belong to no extent yet.
                     unsafe { bindings::unpin_user_pages(rest.as_ptr().cast_mut(), rest.len()) };
