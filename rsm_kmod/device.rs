@@ -146,7 +146,7 @@ impl FileObject for Controller {
         if vma.has(bindings::VM_WRITE) || vma.has(bindings::VM_EXEC) {
             return Err(EPERM);
         }
-        if !vma.has(bindings::VM_SHARED) || !range::window_fits(vma.offset(), vma.pages(), PAGES) {
+        if !vma.is_shared() || !range::window_fits(vma.offset(), vma.pages(), PAGES) {
             return Err(EINVAL);
         }
         vma.finish(

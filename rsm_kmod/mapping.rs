@@ -5,15 +5,21 @@
 //! A mapping is shared, never executable, never more than the connection's rights, and consists of
 //! bare page frames (`VM_PFNMAP`), which nobody can take references to.
 //!
-//! # fork
+//! # Copies that the kernel makes
 //!
-//! The kernel copies the page-table entries of such mappings at fork. For a 2 MiB entry it reads the
-//! parent's without the page-table lock, so that a revocation running at the same time can pass the
-//! child before the entry gets there, and leave it for good. Therefore the parent's mapping is
-//! emptied before the copy: [`copied`](Mapped::copied) is called for the child's mapping before its
-//! entries are copied, while the parent's mmap lock is held for writing, which keeps new faults out.
-//! Nothing is left to copy, and both refault. The same keeps what a process stores after a
-//! revocation out of its children.
+//! A revocation removes entries from every mapping it finds, one after the other, and reads an entry
+//! without its lock to see whether there is anything to remove. Two kernel paths carry a 2 MiB entry
+//! from one mapping to another in a way that this can miss, so that the copy stays for good:
+//!
+//! - fork reads the parent's entry without the lock and sets it in the child, which the revocation
+//!   may have passed by then;
+//! - mremap clears the entry in the old place and then sets it in the new one; in between both are
+//!   empty.
+//!
+//! Therefore the mapping that the entries would come from is emptied first: [`copied`](Mapped::copied)
+//! is called for the new mapping before any entry is carried over, with the mmap lock and the old
+//! mapping locked for writing, which keeps new faults out. Nothing is left to carry over, and both
+//! refault. At fork the same keeps what a process stores after a revocation out of its children.
 
 use crate::import::Import;
 use crate::kapi::fault::{self, Fault, Outcome};
@@ -76,6 +82,9 @@ impl Mapped for Import {
             if let Some(origin) = vma.fork_origin() {
                 origin.zap();
             }
+        }
+        if cfg!(not(rsm_no_move_hook)) {
+            vma.zap_move_origins();
         }
     }
 

@@ -8,7 +8,6 @@
 use crate::logic::segid::{Assigner, Request};
 use crate::logic::status::Status;
 use crate::segment::Segment;
-use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::new_mutex;
 use kernel::prelude::*;
 use kernel::sync::{Arc, Mutex};
@@ -63,8 +62,10 @@ impl Registry {
         if segments.get(id as usize).is_some() {
             return Err(Status::SegidInUse);
         }
-        // May drop the lock to allocate, but nobody else can insert meanwhile.
-        match segments.store(id as usize, segment.clone(), GFP_KERNEL_ACCOUNT) {
+        // May drop the lock to allocate, but nobody else can insert meanwhile. Not charged to the
+        // caller's memory cgroup: one over its limit would be made to wait there, and all other
+        // publishers with it. A segment costs a few hundred bytes here at most.
+        match segments.store(id as usize, segment.clone(), GFP_KERNEL) {
             Ok(_) => Ok(id),
             Err(error) => {
                 drop(segments);

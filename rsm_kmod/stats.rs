@@ -30,6 +30,11 @@ pub(crate) enum What {
 }
 
 impl What {
+    /// How many there are.
+    pub(crate) fn live(self) -> u64 {
+        u64::try_from(self.count().load(Relaxed)).unwrap_or(0)
+    }
+
     fn count(self) -> &'static Atomic<i64> {
         match self {
             What::Segment => &SEGMENTS.0,

@@ -11,15 +11,16 @@
 //! address space under which it counts. In a forked child that is at first still its parent's; the
 //! child's first fault after the revocation moves the mapping to a view of its own.
 //!
-//! A view holds at most [`MAX_PAGES`] pages of its own. Beyond that all further pages of the view
-//! are one and the same: stores do no harm, and loads give what the process itself last stored to
-//! any of them.
+//! A view holds at most [`MAX_PAGES`] pages of its own, and all views together at most one
+//! [`SHARE`]th of the machine's memory, since the out-of-memory killer does not see these pages as
+//! their process's. Beyond either, all further pages of the view are one and the same: stores do no
+//! harm, and loads give what the process itself last stored to any of them.
 //!
 //! Locks: `Views::tree` is taken inside the lock of the mapping, and nothing but the page-table lock
 //! is taken inside it. Nothing is allocated under it.
 
 use crate::kapi::fault::{Fault, Outcome};
-use crate::kapi::page::KernelPage;
+use crate::kapi::page::{self, KernelPage};
 use crate::kapi::vma::Vma;
 use crate::stats::{Live, What};
 use core::ptr;
@@ -34,7 +35,10 @@ use kernel::sync::Mutex;
 /// Most pages of a view: 64 MiB.
 const MAX_PAGES: u64 = 16_384;
 
-/// Key of the page that stands for all those beyond [`MAX_PAGES`]. No mapping has this offset.
+/// All views together hold at most the machine's memory divided by this.
+const SHARE: u64 = 32;
+
+/// Key of the page that stands for all those beyond the limits. No mapping has this offset.
 const OVERFLOW: u64 = u64::MAX;
 
 /// The views of one import.
@@ -76,15 +80,17 @@ impl View {
         }
     }
 
-    /// The page to map at an offset, if there is one already.
+    /// Whether the view may not have another page of its own.
+    fn is_full(&self) -> bool {
+        self.count >= MAX_PAGES || What::TrashPage.live() >= page::total() / SHARE
+    }
+
+    /// The page to map at an offset, if there is one already. A view that once had to use the
+    /// common page goes on using it, whatever is free later.
     fn page(&self, offset: u64) -> Option<&TrashPage> {
-        self.pages.get(&offset).or_else(|| {
-            if self.count < MAX_PAGES {
-                None
-            } else {
-                self.pages.get(&OVERFLOW)
-            }
-        })
+        self.pages
+            .get(&offset)
+            .or_else(|| self.pages.get(&OVERFLOW))
     }
 
     /// Adds a page for an offset, unless there is one.
@@ -92,11 +98,7 @@ impl View {
         if self.page(offset).is_some() {
             return;
         }
-        let offset = if self.count < MAX_PAGES {
-            offset
-        } else {
-            OVERFLOW
-        };
+        let offset = if self.is_full() { OVERFLOW } else { offset };
         self.count = self.count.saturating_add(1);
         let page = TrashPage {
             page,

@@ -71,18 +71,18 @@ pub(crate) fn command(cmd: u32) -> Option<u32> {
 
 /// Runs a command: reads its structure, performs `operation`, stores the results.
 ///
-/// The status word is stored before the operation too, so that a structure that cannot be written
-/// is found while nothing has been changed yet.
+/// The structure is stored before the operation too, with its inputs as they came, so that one that
+/// cannot be written is found while nothing has been changed yet.
 pub(crate) fn run<T: Args>(
     cmd: u32,
     addr: usize,
     operation: impl FnOnce(&mut T) -> Result<Commit, Fail>,
 ) -> Result {
     let mut request = Request::<T>::read(cmd, addr)?;
-    request.write_status(RSM_STATUS_SUCCESS)?;
+    request.args.set_status(RSM_STATUS_SUCCESS);
+    request.write()?;
     match operation(&mut request.args) {
         Ok(commit) => {
-            request.args.set_status(RSM_STATUS_SUCCESS);
             request.write()?;
             if let Commit::Fd(fd) = commit {
                 fd.install();

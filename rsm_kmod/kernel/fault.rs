@@ -173,6 +173,13 @@ impl Fault {
     }
 
     /// Maps the 2 MiB from frame `pfn` on with one entry.
+    #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
+    pub(crate) fn insert_huge(&self, _pfn: u64) -> Outcome {
+        Outcome::Fallback
+    }
+
+    /// Maps the 2 MiB from frame `pfn` on with one entry.
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
     pub(crate) fn insert_huge(&self, pfn: u64) -> Outcome {
         // SAFETY: `vmf` is valid; the mapping is a shared mapping of page frames (checked when it
         // was made), so that none of the callee's assertions can fail.

@@ -83,11 +83,17 @@ impl<T: FileObject> FileOps<T> {
         if T::IOCTL {
             ops.unlocked_ioctl = Some(ioctl::<T>);
             // The layout is the same for 32-bit callers; only the pointer needs widening.
-            ops.compat_ioctl = bindings::compat_ptr_ioctl;
+            #[cfg(CONFIG_COMPAT)]
+            {
+                ops.compat_ioctl = bindings::compat_ptr_ioctl;
+            }
         }
         if T::MMAP {
             ops.mmap = Some(mmap::<T>);
-            ops.get_unmapped_area = Some(get_unmapped_area::<T>);
+            #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+            {
+                ops.get_unmapped_area = Some(get_unmapped_area::<T>);
+            }
         }
         Self {
             ops,
@@ -194,6 +200,7 @@ unsafe extern "C" fn mmap<T: FileObject>(
 /// # Safety
 ///
 /// Only for the kernel to call, on an open file with objects of type `T`.
+#[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
 unsafe extern "C" fn get_unmapped_area<T: FileObject>(
     file: *mut bindings::file,
     addr: c_ulong,

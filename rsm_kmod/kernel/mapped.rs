@@ -53,7 +53,7 @@ impl<T: Mapped> VmOps<T> {
             ops.open = Some(open::<T>);
             ops.close = Some(close::<T>);
         }
-        if T::HUGE {
+        if T::HUGE && cfg!(CONFIG_TRANSPARENT_HUGEPAGE) {
             ops.huge_fault = Some(huge_fault::<T>);
         }
         Self {

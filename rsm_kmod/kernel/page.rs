@@ -69,3 +69,9 @@ impl Drop for KernelPage {
         unsafe { bindings::__free_pages(self.page.as_ptr(), 0) };
     }
 }
+
+/// Pages of memory that the machine has.
+pub(crate) fn total() -> u64 {
+    // SAFETY: Reads a counter.
+    unsafe { raw::rsm_helper_totalram_pages() as u64 }
+}

@@ -15,6 +15,9 @@ use kernel::prelude::*;
 /// Pages pinned per call: as many pointers as fit in a page.
 const BATCH: usize = PAGE_SIZE / size_of::<*mut bindings::page>();
 
+/// Pages unpinned before others get the processor.
+const UNPIN_BATCH: u64 = 4096;
+
 /// Pinned user memory. Unpinned, and marked dirty, when dropped, which may sleep.
 ///
 /// # Invariants
@@ -114,15 +117,17 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        let mut index = 0;
-        while let Some(run) = extent::run_at(&self.extents, self.pages, index) {
+        let mut page = 0;
+        while let Some(run) = extent::locate(&self.extents, self.pages, page) {
+            let pages = run.pages.min(UNPIN_BATCH);
             // SAFETY: By the type invariant these frames are contiguous and pinned by this value,
-            // which ends here.
+            // which ends here and comes to each of them once.
             unsafe {
-                let page = raw::rsm_helper_pfn_to_page(run.pfn as usize);
-                bindings::unpin_user_page_range_dirty_lock(page, run.pages as usize, true);
+                let first = raw::rsm_helper_pfn_to_page(run.pfn as usize);
+                bindings::unpin_user_page_range_dirty_lock(first, pages as usize, true);
+                raw::rsm_helper_cond_resched();
             }
-            index += 1;
+            page = page.wrapping_add(pages);
         }
     }
 }

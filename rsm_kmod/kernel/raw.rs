@@ -54,6 +54,8 @@ extern "C" {
     );
     pub(crate) fn rsm_helper_mm_inc_nr_ptes(mm: *mut bindings::mm_struct);
     pub(crate) fn rsm_helper_smp_wmb();
+    pub(crate) fn rsm_helper_cond_resched();
+    pub(crate) fn rsm_helper_totalram_pages() -> c_ulong;
     pub(crate) fn rsm_helper_pte_none(pte: *mut bindings::pte_t) -> bool;
     pub(crate) fn rsm_helper_set_special_pte(
         mm: *mut bindings::mm_struct,

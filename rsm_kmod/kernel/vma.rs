@@ -76,6 +76,11 @@ impl Vma {
         unsafe { (*self.raw()).__bindgen_anon_2.vm_flags }
     }
 
+    /// Whether it was made with MAP_SHARED, even of a file that is not open for writing.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.flags() & VM_MAYSHARE != 0
+    }
+
     /// Whether all of `flags` are set.
     pub(crate) fn has(&self, flags: bindings::vm_flags_t) -> bool {
         self.flags() & flags == flags
@@ -117,19 +122,56 @@ impl Vma {
         };
     }
 
+    /// The mapping of the caller's address space that follows `at`, or holds it.
+    ///
+    /// # Safety
+    ///
+    /// `mm` must be the caller's address space, with its mmap lock held, as long as the result is
+    /// used.
+    unsafe fn find(mm: &MmWithUser, at: u64) -> Option<Self> {
+        // SAFETY: As the caller says.
+        let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), at as usize) })?;
+        // INVARIANT: `find_vma` returned a mapping of a locked address space.
+        Some(Self { vma })
+    }
+
     /// In the `->open` callback that fork makes for the child's copy of a mapping: the mapping of
     /// the forking process that is being copied.
     pub(crate) fn fork_origin(&self) -> Option<Self> {
-        let mm = kernel::current!().mm()?.as_raw();
-        if mm == self.mm().as_raw() {
+        let current = kernel::current!();
+        let mm = current.mm()?;
+        if mm.as_raw() == self.mm().as_raw() {
             return None;
         }
         // SAFETY: Fork holds the mmap lock of the current task's address space for writing while
         // it copies mappings, and copies them from there.
-        let origin = NonNull::new(unsafe { bindings::find_vma(mm, self.start() as usize) })?;
-        // INVARIANT: `find_vma` returned a mapping of a locked address space.
-        let origin = Self { vma: origin };
+        let origin = unsafe { Self::find(mm, self.start()) }?;
         (origin.start() == self.start() && origin.file() == self.file()).then_some(origin)
+    }
+
+    /// In the `->open` callback that mremap makes for the new place of a mapping: empties every
+    /// mapping that it may be moving from, which are those of the same part of the file in the same
+    /// address space. Does nothing in the callback for the new part of a split mapping, which that
+    /// mapping still covers.
+    pub(crate) fn zap_move_origins(&self) {
+        let current = kernel::current!();
+        let Some(mm) = current.mm() else { return };
+        if mm.as_raw() != self.mm().as_raw() {
+            return;
+        }
+        let mut at = 0;
+        // SAFETY: Within one address space `->open` is called with its mmap lock held for writing.
+        while let Some(vma) = unsafe { Self::find(mm, at) } {
+            if vma.start() <= self.start() && self.end() <= vma.end() {
+                return;
+            }
+            let overlaps = vma.offset() < self.offset().wrapping_add(self.pages())
+                && self.offset() < vma.offset().wrapping_add(vma.pages());
+            if vma.file() == self.file() && overlaps {
+                vma.zap();
+            }
+            at = vma.end();
+        }
     }
 }
 
@@ -213,7 +255,7 @@ fn exportable_kind(vma: Vma) -> bool {
         return false;
     }
     let file = vma.file();
-    if file.is_null() || vma.flags() & VM_MAYSHARE == 0 || vma.has(bindings::VM_HUGETLB) {
+    if file.is_null() || !vma.is_shared() || vma.has(bindings::VM_HUGETLB) {
         return true;
     }
     // SAFETY: A mapping holds a reference to its file, which has an address space.

@@ -237,7 +237,9 @@ struct rsm_export_publish {
  * process, forked children included, reaches the memory, every import has been
  * marked as aborted, the segment id is free, the pages are unpinned and the
  * locked-memory charge is returned. The descriptor stays open and is good only
- * for close(). Destroying a destroyed segment succeeds.
+ * for close(). Destroying a segment that is destroyed already, or being
+ * destroyed by another thread, succeeds once no importer reaches the memory; the
+ * pages may then still be about to be unpinned.
  *
  * Errors: NOT_CREATOR.
  */
@@ -273,7 +275,8 @@ struct rsm_export_destroy {
  * the segment.
  *
  * A mapping of the import descriptor must be MAP_SHARED, never executable, and
- * not beyond @perm. On revocation it turns into zero-filled memory private to
+ * not beyond @perm. Where the processor cannot do writable without readable, as
+ * on x86, a mapping with only RSM_PERM_WRITE can be read. On revocation it turns into zero-filled memory private to
  * the process; see struct rsm_export_destroy.
  *
  * Errors, in the order in which they are found: PERM_DENIED (bits other than
