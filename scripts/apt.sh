@@ -47,13 +47,13 @@ apt_mirrors() {
 # The sources.list for the suite.  Empty if this machine's apt knows no
 # Debian mirror (mmdebstrap then uses its own default).
 apt_sources() {
-	local keyring kind uri suite
+	local keyring kind uri each
 	keyring=$(apt_keyring)
 	while read -r kind uri; do
 		case $kind in
 		main)
-			for suite in "$SUITE" "$SUITE-updates" "$SUITE-backports"; do
-				echo "deb [signed-by=$keyring] $uri $suite main"
+			for each in "$SUITE" "$SUITE-updates" "$SUITE-backports"; do
+				echo "deb [signed-by=$keyring] $uri $each main"
 			done
 			;;
 		security) echo "deb [signed-by=$keyring] $uri $SUITE-security main" ;;

@@ -169,6 +169,11 @@ need_space() {
 # it with the lock NAME held: whatever an earlier run has left goes away.
 new_tmp() {
 	find "$CACHE/tmp" -maxdepth 1 -name "$1.*" -regex '.*\.[0-9]+' -exec rm -rf {} +
+	private_tmp "$1"
+}
+
+# private_tmp NAME: the same for what never becomes an artefact; needs no lock.
+private_tmp() {
 	TMP=$CACHE/tmp/$1.$$
 	mkdir "$TMP"
 	rsm_tmps+=("$TMP")
@@ -228,6 +233,13 @@ else
 	# shellcheck disable=SC2034  # for the scripts that source this
 	bwrap_user=(--unshare-user --uid 0 --gid 0)
 fi
+
+# module_sources PART...: the files a module is built from, ended by zero
+# bytes; not what a build in the tree has left among them.
+module_sources() {
+	find "$@" -type f \( -name '*.rs' -o -name '*.[ch]' -o -name Kbuild \) \
+		! -name '*_generated.rs' ! -name '*.mod.c' ! -path '*/target/*' -print0 | LC_ALL=C sort -z
+}
 
 # A path as it is in the sandbox.
 inside() {

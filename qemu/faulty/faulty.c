@@ -17,7 +17,7 @@
 #include <linux/panic.h>
 #include <linux/reboot.h>
 #include <linux/sched.h>
-#include <linux/sched/mm.h>
+#include <linux/preempt.h>
 #include <linux/sched/user.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -137,8 +137,10 @@ static int fault_hang(void)
 	return 0;
 }
 
+/* Only a processor that cannot schedule counts as locked up. */
 static int fault_lockup(void)
 {
+	preempt_disable();
 	for (;;)
 		cpu_relax();
 	return 0;
@@ -186,13 +188,6 @@ static int fault_vmalloc(void)
 	return 0;
 }
 
-/* The memory descriptor of a process that will be gone. */
-static int fault_mm(void)
-{
-	mmgrab(current->mm);
-	return 0;
-}
-
 static int fault_pin(void)
 {
 	struct page *page;
@@ -234,10 +229,10 @@ static int fault_rmmod_crash(void)
 	return 0;
 }
 
-/* Whoever reads this file cannot be killed for 12 s. */
+/* Whoever reads this file cannot be killed for 11 s. */
 static int block_show(struct seq_file *seq, void *unused)
 {
-	msleep(12000);
+	msleep(11000);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(block);
@@ -264,7 +259,6 @@ static const struct {
 	{ "kmemleak", fault_kmemleak },
 	{ "slab", fault_slab },
 	{ "vmalloc", fault_vmalloc },
-	{ "mm", fault_mm },
 	{ "pin", fault_pin },
 	{ "locked", fault_locked },
 	{ "descriptor", fault_descriptor },

@@ -10,6 +10,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{fork, setgroups, setresgid, setresuid, ForkResult, Gid, Pid, Uid};
+use rsm::Controller;
 
 /// Longest time that an actor may take for one task.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -83,10 +84,11 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Forks a process that takes the role and plays `part`.
+    /// Forks a process that takes the role and plays `part`. It opens the controller while it
+    /// is still root, since the device may be root's alone; what counts later is the role.
     pub fn cast(
         role: Role,
-        part: impl FnOnce(&mut Line) -> Result<(), Failure>,
+        part: impl FnOnce(&mut Line, Controller) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         let (ours, theirs) = UnixStream::pair()?;
         // SAFETY: the director has one thread, so the child may do anything.
@@ -107,10 +109,12 @@ impl Actor {
                 let mut line = Line {
                     stream: BufReader::new(theirs),
                 };
-                let result = role
-                    .take()
+                let result = Controller::open()
                     .map_err(Failure::from)
-                    .and_then(|()| part(&mut line));
+                    .and_then(|controller| {
+                        role.take()?;
+                        part(&mut line, controller)
+                    });
                 let code = match result {
                     Ok(()) => 0,
                     Err(error) => {

@@ -19,6 +19,7 @@ const NEW_CONTENT: u8 = 0xA5;
 
 pub fn play(
     line: &mut Line,
+    controller: &Controller,
     board: &Board,
     mut file: File,
     length: usize,
@@ -33,9 +34,8 @@ pub fn play(
     file.read_exact(&mut buffer.as_mut_slice()[..length])?;
     line.say(&[&"read", &(now() - started)])?;
 
-    let controller = Controller::open()?;
     let started = now();
-    let segment = ExportSegment::create(&controller, buffer)?;
+    let segment = ExportSegment::create(controller, buffer)?;
     line.say(&[&"exported", &(now() - started), &pinned()])?;
 
     let id = segment.publish(None, &[AccessEntry::new(controller.local_node(), MODE)])?;

@@ -18,12 +18,16 @@ const CHUNK: usize = 256 << 10;
 /// Rounds over all watched words after the memory has other content.
 const ROUNDS_AFTER: u32 = 200;
 
-pub fn play(line: &mut Line, board: &Board, length: usize) -> Result<(), Failure> {
+pub fn play(
+    line: &mut Line,
+    controller: &Controller,
+    board: &Board,
+    length: usize,
+) -> Result<(), Failure> {
     let words = line.hear("use")?;
     let id = SegmentId::new(words.number(0)?.try_into()?);
-    let controller = Controller::open()?;
     let started = now();
-    let import = ImportSegment::connect(&controller, controller.local_node(), id, Access::Read)?;
+    let import = ImportSegment::connect(controller, controller.local_node(), id, Access::Read)?;
     let mapping = import.map()?;
     line.say(&[&"mapped", &(now() - started)])?;
 

@@ -76,10 +76,14 @@ pub fn run(path: &Path, small_pages: bool) -> Result<Verdict, Failure> {
     let bytes = length.try_into()?;
     let mut screen = Screen::new("Memory that its owner can take back", subtitle);
     // Before the exporter has any memory: what a child inherits would be copied.
-    let mut importer = Actor::cast(IMPORTER, |line| importer::play(line, board, bytes))?;
-    let mut stranger = Actor::cast(STRANGER, stranger::play)?;
-    let mut exporter = Actor::cast(EXPORTER, |line| {
-        exporter::play(line, board, file, bytes, small_pages)
+    let mut importer = Actor::cast(IMPORTER, |line, controller| {
+        importer::play(line, &controller, board, bytes)
+    })?;
+    let mut stranger = Actor::cast(STRANGER, |line, controller| {
+        stranger::play(line, &controller)
+    })?;
+    let mut exporter = Actor::cast(EXPORTER, |line, controller| {
+        exporter::play(line, &controller, board, file, bytes, small_pages)
     })?;
     for actor in [&exporter, &importer, &stranger] {
         screen.introduce(&actor.role, actor.pid);

@@ -5,10 +5,9 @@ use rsm::{Access, Controller, ImportSegment, SegmentId};
 
 use crate::actor::{Failure, Line};
 
-pub fn play(line: &mut Line) -> Result<(), Failure> {
+pub fn play(line: &mut Line, controller: &Controller) -> Result<(), Failure> {
     let id = SegmentId::new(line.hear("intrude")?.number(0)?.try_into()?);
-    let controller = Controller::open()?;
-    let result = ImportSegment::connect(&controller, controller.local_node(), id, Access::Read);
+    let result = ImportSegment::connect(controller, controller.local_node(), id, Access::Read);
     let code = result.map_or_else(|error| error.status().code(), |_| 0);
     line.say(&[&"result", &code])?;
     Ok(())

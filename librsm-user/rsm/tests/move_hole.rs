@@ -148,9 +148,10 @@ fn move_about(stage: &Stage, controller: &File, places: &[*mut u8; 2], round: u6
     // SAFETY: in a range that is reserved for it.
     let got = unsafe { libc::mmap(at, HUGE, READ | WRITE, flags, import.fd.as_raw_fd(), 0) };
     assert_eq!(got, at, "mmap: {}", nix::errno::Errno::last());
-    // SAFETY: mapped, aligned, accessed atomically.
-    let load =
-        |at: *mut libc::c_void| unsafe { AtomicU64::from_ptr(at.cast()) }.load(Ordering::SeqCst);
+    let load = |at: *mut libc::c_void| {
+        // SAFETY: mapped, aligned, accessed atomically.
+        unsafe { AtomicU64::from_ptr(at.cast()) }.load(Ordering::SeqCst)
+    };
     assert_eq!(load(at), OLD | round, "content shared");
     stage.mapped.store(round, Ordering::SeqCst);
     let mut moves = 0;

@@ -88,7 +88,11 @@ pub fn choose(
     if let Some(file) = kept {
         // Written whole or not at all: another run may read it now. If it cannot
         // be kept, the next run probes again.
-        let draft = file.with_extension(format!("{}", std::process::id()));
+        let unique = std::time::UNIX_EPOCH
+            .elapsed()
+            .unwrap_or_default()
+            .as_nanos();
+        let draft = file.with_extension(unique.to_string());
         let _ = std::fs::write(&draft, format!("{accel} {}\n", reason.replace('\n', " ")))
             .and_then(|()| std::fs::rename(&draft, &file));
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A file of the host that goes into the guest.
 #[derive(Debug, Clone)]
@@ -81,7 +82,9 @@ impl GuestRoot<'_> {
         add(&mut archive, self.init, "init")?;
         if let Some(busybox) = self.busybox {
             add(&mut archive, busybox, "bin/busybox")?;
-            archive.link("bin/sh", "busybox")?;
+            for tool in tools_of(busybox)? {
+                archive.link(&format!("bin/{tool}"), "busybox")?;
+            }
         }
         for import in self.imports {
             let name = import.to.trim_start_matches('/');
@@ -101,6 +104,20 @@ impl GuestRoot<'_> {
         file.seek(SeekFrom::Start(0))?;
         Ok(file)
     }
+}
+
+/// The names that busybox answers to.
+fn tools_of(busybox: &Path) -> Result<Vec<String>> {
+    let output = Command::new(busybox)
+        .arg("--list")
+        .output()
+        .with_context(|| format!("cannot run {}", busybox.display()))?;
+    let names = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(names
+        .lines()
+        .filter(|name| *name != "busybox")
+        .map(str::to_string)
+        .collect())
 }
 
 /// The directories above `name`, outermost first.
@@ -155,7 +172,7 @@ fn needs_interpreter(start: &[u8]) -> bool {
             bytes
                 .iter()
                 .rev()
-                .fold(0, |sum, &byte| sum << 8 | byte as usize),
+                .fold(0, |sum, &byte| (sum << 8) | byte as usize),
         )
     };
     let look = || -> Option<bool> {

@@ -4,7 +4,6 @@
 
 use crate::protocol::{line, parse_line};
 use anyhow::{bail, Context, Result};
-use std::path::Path;
 
 /// Where the plan lies in the guest.
 pub const PATH: &str = "/rsm/plan";
@@ -16,8 +15,8 @@ pub const MODULE_DIR: &str = "/rsm/modules";
 /// A module to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
-    /// File below [`MODULE_DIR`].
-    pub file: String,
+    /// Its name; the file is NAME.ko below [`MODULE_DIR`].
+    pub name: String,
     /// Parameters as on insmod's command line.
     pub parameters: String,
 }
@@ -57,7 +56,7 @@ impl Plan {
         for module in &self.modules {
             text += &line(
                 "module",
-                &[module.file.as_bytes(), module.parameters.as_bytes()],
+                &[module.name.as_bytes(), module.parameters.as_bytes()],
             );
         }
         for program in &self.programs {
@@ -96,8 +95,8 @@ impl Plan {
                 .collect::<Result<Vec<_>, _>>()
                 .with_context(|| format!("not UTF-8: {raw}"))?;
             match (verb, words.as_slice()) {
-                ("module", [file, parameters]) => plan.modules.push(Module {
-                    file: file.clone(),
+                ("module", [name, parameters]) => plan.modules.push(Module {
+                    name: name.clone(),
                     parameters: parameters.clone(),
                 }),
                 ("program", [name, arguments @ ..]) => plan.programs.push(Program {
@@ -122,10 +121,18 @@ impl Plan {
     }
 }
 
-/// The name under which the kernel knows the module in `file`.
-pub fn module_name(file: &str) -> String {
-    let stem = Path::new(file).file_stem().unwrap_or_default();
-    stem.to_string_lossy().replace('-', "_")
+/// The name under which the kernel knows a module whose file has this content:
+/// the build notes it there. The file may be called anything.
+pub fn module_name(content: &[u8]) -> Option<String> {
+    const NOTE: &[u8] = b"\0name=";
+    let at = content
+        .windows(NOTE.len())
+        .position(|window| window == NOTE)?
+        + NOTE.len();
+    let length = content[at..].iter().position(|&byte| byte == 0)?;
+    let name = std::str::from_utf8(&content[at..at + length]).ok()?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (!name.is_empty() && name.chars().all(is_name)).then(|| name.to_string())
 }
 
 #[cfg(test)]
@@ -136,7 +143,7 @@ mod tests {
     fn a_plan_survives_its_file() {
         let plan = Plan {
             modules: vec![Module {
-                file: "faulty.ko".into(),
+                name: "faulty".into(),
                 parameters: "fault=warn x=\"a b\"".into(),
             }],
             programs: vec![
@@ -176,8 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn module_names_have_no_dashes() {
-        assert_eq!(module_name("/a/b/snd-timer.ko"), "snd_timer");
-        assert_eq!(module_name("rsm.ko"), "rsm");
+    fn a_module_knows_its_name() {
+        let content = b"\x7fELF...\0license=GPL\0name=snd_timer\0vermagic=7.2";
+        assert_eq!(module_name(content).as_deref(), Some("snd_timer"));
+        assert_eq!(module_name(b"\x7fELF\0name=\0"), None);
+        assert_eq!(module_name(b"#!/bin/sh"), None);
     }
 }

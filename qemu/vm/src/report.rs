@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn the_excerpt_begins_at_the_finding() {
-        let text: String = (1..=100).map(|n| format!("line {n}\n")).collect();
+        let text: String = (1..=100)
+            .map(|n| format!("line {n}"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let lines = excerpt(&text, Some(50));
         assert_eq!(lines[0], "line 48");
         assert_eq!(lines.len(), SHOWN);

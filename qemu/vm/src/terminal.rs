@@ -102,8 +102,8 @@ fn send_keys(sender: &Sender<Record>, is_terminal: bool, give_up: fn()) {
             }
         }
     }
-    // Ctrl-D, twice: the first may only end a line that was begun.
-    let _ = sender.send(Record::In(vec![4, 4]));
+    // Not Ctrl-D: a shell that is not yet reading its keys one by one loses it.
+    let _ = sender.send(Record::In(b"\nexit\n".to_vec()));
 }
 
 /// Looks for `~.` at the start of a line. The `~` itself is passed on.

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod process;
 pub mod random;
 pub mod raw;
+pub mod watchdog;
 
 use std::env;
 use std::time::{Duration, Instant};
@@ -38,4 +39,19 @@ pub fn debug_kernel() -> bool {
 /// Are the full counts wanted?
 pub fn soak() -> bool {
     matches!(env::var("RSM_SOAK").as_deref(), Ok("1"))
+}
+
+/// Is this a module that lacks the remedy against a hole, which the test for that hole must
+/// find? `variant` is the one that lacks it.
+pub fn hole_expected(variant: &str) -> bool {
+    match env::var("RSM_MODULE_VARIANT").as_deref() {
+        Err(_) | Ok("real") => false,
+        Ok(other) => {
+            assert_eq!(
+                other, variant,
+                "this test has nothing to find in this module variant"
+            );
+            true
+        }
+    }
 }

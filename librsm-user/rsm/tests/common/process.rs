@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use nix::libc;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sched::{sched_setaffinity, CpuSet};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
@@ -133,6 +134,13 @@ pub fn become_user(uid: u32, gid: u32, groups: &[u32]) {
     setresuid(uid, uid, uid).expect("setresuid");
     // Changing credentials has cleared it.
     set_pdeathsig(Signal::SIGKILL).expect("prctl");
+}
+
+/// Keeps the calling thread on one processor.
+pub fn stay_on(processor: usize) {
+    let mut set = CpuSet::new();
+    set.set(processor).expect("processor");
+    sched_setaffinity(Pid::from_raw(0), &set).expect("affinity (needs two processors)");
 }
 
 /// A value shared with child processes. Zeroes must be valid for it.

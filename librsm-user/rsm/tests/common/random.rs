@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers that look random and can be had again from their seed.
 
+use std::io::Write;
+
 /// A generator: splitmix64.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -31,8 +33,12 @@ impl Random {
 pub fn seed() -> u64 {
     let seed = match std::env::var("RSM_SEED") {
         Ok(text) => text.parse().expect("RSM_SEED is a number"),
-        Err(_) => std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64,
+        Err(_) => std::time::UNIX_EPOCH
+            .elapsed()
+            .expect("after 1970")
+            .as_nanos() as u64,
     };
-    println!("RSM_SEED={seed}");
+    // Not `println`, which the test harness keeps to itself.
+    let _ = writeln!(std::io::stderr(), "RSM_SEED={seed}");
     seed
 }

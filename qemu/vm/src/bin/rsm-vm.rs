@@ -12,7 +12,8 @@ use rsm_vm::report;
 use rsm_vm::selftest::{self, Subject};
 use rsm_vm::suite::{self, Orders};
 use rsm_vm::terminal::{self, RawTerminal};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -171,25 +172,38 @@ impl Common {
         })
     }
 
-    /// A console log that no other run writes to.
-    fn log_file(&self, name: &str) -> PathBuf {
+    /// A console log that no other run writes to. Process ids do not tell runs
+    /// apart: in sandboxes they are the same.
+    fn log_file(&self, name: &str) -> Result<PathBuf> {
         let logs = self.cache.join("logs");
         let directory = if logs.is_dir() {
             logs
         } else {
             std::env::temp_dir()
         };
-        directory.join(format!("console-{name}-{}.log", std::process::id()))
+        let mut number = 1;
+        loop {
+            let file = directory.join(format!("console-{name}-{number}.log"));
+            match File::create_new(&file) {
+                Ok(_) => return Ok(file),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot make {}", file.display()))
+                }
+            }
+        }
     }
 
     fn accel(&self, kernel: &KernelDir, tools: &Tools) -> Result<accel::Answer> {
         accel::choose(self.accel, Some(&self.cache), || {
             eprintln!("rsm-vm: trying whether KVM works here (15 s at most)");
-            let log = self.log_file("probe");
-            let mut boot = Boot::new(kernel.clone(), Accel::Kvm, log.clone());
-            boot.plan.probe = true;
-            let outcome = boot.run(tools, None, &mut |_| {});
-            let _ = std::fs::remove_file(&log);
+            let outcome = self.log_file("probe").and_then(|log| {
+                let mut boot = Boot::new(kernel.clone(), Accel::Kvm, log.clone());
+                boot.plan.probe = true;
+                let outcome = boot.run(tools, None, &mut |_| {});
+                let _ = std::fs::remove_file(&log);
+                outcome
+            });
             match outcome {
                 Ok(outcome) if outcome.is_success() => Ok(()),
                 Ok(outcome) => Err(report::failure_lines(&outcome).join("; ")),
@@ -214,7 +228,7 @@ fn run(args: &RunArgs) -> Result<bool> {
     let kernel = KernelDir::open(&args.kernel)?;
     let accel = common.accel(&kernel, &tools)?.accel;
     let name = if args.shell { "shell" } else { "run" };
-    let log = args.log.clone().unwrap_or_else(|| common.log_file(name));
+    let log = args.log.clone().map_or_else(|| common.log_file(name), Ok)?;
     let mut boot = common.boot(kernel, accel, log.clone());
     for module in &args.module {
         let (path, parameters) = module.split_once(' ').unwrap_or((module, ""));
@@ -260,8 +274,15 @@ fn show(record: &Record) {
     match record {
         Record::Out { bytes, .. } => {
             let mut stdout = std::io::stdout().lock();
-            let _ = stdout.write_all(bytes);
-            let _ = stdout.flush();
+            if stdout
+                .write_all(bytes)
+                .and_then(|()| stdout.flush())
+                .is_err()
+            {
+                // No one listens any more. QEMU dies with us; a raw terminal
+                // is put in order by the signal's handler.
+                let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP);
+            }
         }
         Record::Note(text) => eprintln!("rsm-vm: {text}\r"),
         _ => {}
@@ -312,7 +333,7 @@ fn run_suite(file: &Path, common: &Common) -> Result<bool> {
     let tools = common.tools()?;
     suite::run(&orders, &tools, &common.cache, &|name, kernel| {
         let accel = common.accel(&kernel, &tools)?.accel;
-        let mut boot = common.boot(kernel, accel, common.log_file(name));
+        let mut boot = common.boot(kernel, accel, common.log_file(name)?);
         boot.timeout = boot.timeout.or(Some(Duration::from_secs(600)));
         Ok(boot)
     })
@@ -342,7 +363,7 @@ fn run_selftest(args: &SelftestArgs) -> Result<bool> {
         &tools,
         args.jobs,
         &args.filters,
-        &|name, kernel| Ok(args.common.boot(kernel, accel, args.common.log_file(name))),
+        &|name, kernel| Ok(args.common.boot(kernel, accel, args.common.log_file(name)?)),
     )
 }
 

@@ -74,7 +74,7 @@ impl Baseline {
     pub fn take() -> Baseline {
         kmemleak::stop_scanning();
         // The first probe makes the kernel allocate what it then keeps.
-        lockable();
+        locked::available(0);
         Baseline {
             lockable: lockable(),
             slab: Counts::read(),
@@ -85,6 +85,7 @@ impl Baseline {
     /// Looks again, and reports one verdict per detector. `unloaded` says
     /// whether the modules are gone, so that their code is not there any more.
     pub fn compare(&self, link: &mut Link, unloaded: bool) {
+        let begin = Instant::now();
         let now = settled(Counters::read, |now| *now == self.counters);
         let before = self.counters;
         match before.pins.zip(now.pins) {
@@ -103,7 +104,7 @@ impl Baseline {
             &changed("open files", before.files, now.files),
         );
         self.compare_slab(link, unloaded);
-        match kmemleak::lost_objects() {
+        match kmemleak::lost_objects(begin) {
             None => send(
                 link,
                 "kmemleak",

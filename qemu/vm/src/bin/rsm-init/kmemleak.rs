@@ -6,7 +6,7 @@
 //! is asked twice, and only what it says the second time counts.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const FILE: &str = "/sys/kernel/debug/kmemleak";
 
@@ -18,18 +18,13 @@ pub fn stop_scanning() {
     let _ = fs::write(FILE, "scan=off");
 }
 
-/// What is lost; `None` if this kernel cannot tell.
-pub fn lost_objects() -> Option<Vec<String>> {
+/// What is lost of what was allocated before `since`; `None` if this kernel cannot tell.
+pub fn lost_objects(since: Instant) -> Option<Vec<String>> {
     // A kernel that has it, but off, refuses the command.
     fs::write(FILE, "scan").ok()?;
-    std::thread::sleep(AGE);
+    std::thread::sleep((since + AGE).saturating_duration_since(Instant::now()));
     fs::write(FILE, "scan").ok()?;
-    let reports = reports(&fs::read_to_string(FILE).ok()?);
-    // On the console they are found with the rest of the story.
-    for report in &reports {
-        crate::log(&format!("kmemleak: {report}"));
-    }
-    Some(reports)
+    Some(reports(&fs::read_to_string(FILE).ok()?))
 }
 
 /// One text per object: what it is and where it was allocated.

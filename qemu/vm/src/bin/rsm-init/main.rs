@@ -68,7 +68,6 @@ fn guest(link: &mut Link, begin: Instant, failed_mounts: &[String]) -> Result<()
         link.end();
         return Ok(());
     }
-    mounts::install_busybox(link);
     let baseline = checks::Baseline::take();
     let loaded = modules::load_all(&plan.modules, link);
     let mut stuck = Vec::new();

@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 /// How long a module may stay busy after its last user is gone: the kernel
 /// closes files and frees memory a little later.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Loads the modules in order, up to the first that fails. Gives the names of
 /// those that are loaded.
 pub fn load_all(modules: &[Module], link: &mut Link) -> Vec<String> {
     let mut loaded = Vec::new();
     for module in modules {
-        let name = plan::module_name(&module.file);
+        let name = module.name.clone();
         let problem = load(module).err().unwrap_or_default();
         link.send(&Record::Module {
             name: name.clone(),
@@ -38,7 +38,7 @@ pub fn load_all(modules: &[Module], link: &mut Link) -> Vec<String> {
 }
 
 fn load(module: &Module) -> Result<(), String> {
-    let path = format!("{}/{}", plan::MODULE_DIR, module.file);
+    let path = format!("{}/{}.ko", plan::MODULE_DIR, module.name);
     let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
     let parameters = CString::new(module.parameters.as_str()).map_err(|error| error.to_string())?;
     finit_module(&file, &parameters, ModuleInitFlags::empty()).map_err(|error| match error {

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Makes the bare initial root look like a running system.
 
-use crate::link::Link;
 use nix::errno::Errno;
 use nix::mount::{mount, MsFlags};
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// File system, place, options, and whether every kernel must have it.
 const MOUNTS: &[(&str, &str, &str, bool)] = &[
@@ -44,18 +41,4 @@ pub fn mount_all() -> Vec<String> {
         let _ = std::os::unix::fs::symlink(target, link);
     }
     problems
-}
-
-/// Gives busybox's tools their names.
-pub fn install_busybox(link: &mut Link) {
-    if !Path::new("/bin/busybox").exists() {
-        return;
-    }
-    let status = Command::new("/bin/busybox")
-        .args(["--install", "-s", "/bin"])
-        .stdin(Stdio::null())
-        .status();
-    if !status.is_ok_and(|status| status.success()) {
-        link.note("busybox did not install its tools");
-    }
 }
