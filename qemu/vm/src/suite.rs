@@ -472,6 +472,7 @@ mod tests {
                 .collect(),
             skipped: vec![],
             elapsed: Duration::ZERO,
+            booted: true,
             finding: None,
         });
         (totals.to_string(), failed)

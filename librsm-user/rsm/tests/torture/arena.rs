@@ -165,7 +165,10 @@ impl Arena {
         after: bool,
     ) {
         // The first report is kept.
-        if self.violated.swap(1, Ordering::SeqCst) == 0 {
+        let first = self
+            .violated
+            .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
+        if first.is_ok() {
             let facts = [
                 what as u64,
                 round,
