@@ -189,7 +189,7 @@ impl Boot {
             // so that a kind of object can be counted.
             Kind::Stock => " sysctl.kernel.hung_task_timeout_secs=10 slab_nomerge",
             // The slab caches keep track of who allocated each object.
-            Kind::Debug => " numa=fake=2U slab_debug=U",
+            Kind::Debug => " slab_debug=U",
         };
         if !self.append.is_empty() {
             line.push(' ');
