@@ -33,6 +33,7 @@ pub mod plan;
 pub mod protocol;
 pub mod qemu;
 pub mod report;
+pub mod run;
 pub mod selftest;
 pub mod suite;
 pub mod terminal;

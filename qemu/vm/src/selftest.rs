@@ -344,7 +344,7 @@ mod tests {
             .flat_map(|case| case.fires.iter().chain(case.fires_on_debug))
             .copied()
             .collect();
-        for check in crate::boot::GUEST_CHECKS {
+        for check in crate::run::GUEST_CHECKS {
             assert!(fired.contains(check), "no case makes {check} fire");
         }
     }

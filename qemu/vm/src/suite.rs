@@ -390,7 +390,7 @@ fn count_output(name: &str, file: &Path) -> Result<(Totals, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::{Failure, ProgramEnd};
+    use crate::run::{Failure, ProgramEnd};
     use crate::protocol::Ending;
 
     const TEXT: &str = "\
