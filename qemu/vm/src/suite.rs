@@ -390,8 +390,8 @@ fn count_output(name: &str, file: &Path) -> Result<(Totals, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Failure, ProgramEnd};
     use crate::protocol::Ending;
+    use crate::run::{Failure, ProgramEnd};
 
     const TEXT: &str = "\
         # all boots\n\
