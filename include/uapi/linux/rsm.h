@@ -30,6 +30,29 @@
  */
 
 /**
+ * DOC: Events
+ *
+ * Every export and every import has a counter of pending events, which starts at
+ * 0. RSM_EVENT_POST on an import adds one to the counter of the segment it is
+ * connected to; on an export, one to that of each import that is connected.
+ * RSM_EVENT_WAIT takes exactly one from the counter of its own descriptor, and
+ * waits for it if need be. poll() reports EPOLLRDNORM while the counter is not 0
+ * and nothing else, whatever becomes of the connection, except for imports
+ * connected with RSM_IMPORT_WAKE_ON_ABORT. Counters survive unpublish, rebind and
+ * abort, and stop at 2^32 - 1. What was stored before a post is visible after the
+ * wait that takes it.
+ */
+
+/**
+ * DOC: Names
+ *
+ * Segment ids belong to an IPC namespace: that in which the controller descriptor
+ * was opened. Descriptors of other namespaces neither see nor occupy them. Ids
+ * that the kernel assigns are never used twice on a machine until the module is
+ * loaded anew. Knowing an id gives no right.
+ */
+
+/**
  * DOC: General ioctl format
  *
  * Every command takes a pointer to a structure whose first member is @size, the
@@ -59,11 +82,21 @@
 enum {
 	/* controller descriptor */
 	RSM_CMD_QUERY = 0x00,
+	RSM_CMD_ATTRIBUTES = 0x01,
+	RSM_CMD_TOPOLOGY = 0x02,
 	RSM_CMD_EXPORT_CREATE = 0x10,
 	RSM_CMD_IMPORT_CONNECT = 0x20,
 	/* export descriptor */
 	RSM_CMD_EXPORT_PUBLISH = 0x11,
 	RSM_CMD_EXPORT_DESTROY = 0x12,
+	RSM_CMD_EXPORT_UNPUBLISH = 0x13,
+	RSM_CMD_EXPORT_REPUBLISH = 0x14,
+	RSM_CMD_EXPORT_REBIND = 0x15,
+	/* import descriptor */
+	RSM_CMD_IMPORT_PREFAULT = 0x21,
+	/* export and import descriptor */
+	RSM_CMD_EVENT_POST = 0x30,
+	RSM_CMD_EVENT_WAIT = 0x31,
 };
 
 /* Version of the interface described here, see struct rsm_query. */
@@ -91,12 +124,15 @@ enum {
  * @RSM_STATUS_SEGID_IN_USE: segment id already published (EADDRINUSE)
  * @RSM_STATUS_PERM_DENIED: access refused; memory not writable by the exporter
  *	(EACCES)
- * @RSM_STATUS_INSUFFICIENT_RESOURCES: descriptors, segment ids or status slots
- *	used up (EMFILE, ENFILE or EAGAIN)
- * @RSM_STATUS_INSUFFICIENT_MEM: out of memory or over the locked-memory limit
- *	(ENOMEM)
+ * @RSM_STATUS_REBIND_NOT_ALLOWED: the segment was created without
+ *	RSM_EXPORT_ALLOW_REBIND (EOPNOTSUPP)
+ * @RSM_STATUS_INSUFFICIENT_RESOURCES: descriptors, segment ids, status slots, or
+ *	what a module parameter limits used up (EMFILE, ENFILE or EAGAIN)
+ * @RSM_STATUS_INSUFFICIENT_MEM: out of memory, or over the locked-memory limit or
+ *	the limit of exported memory (ENOMEM)
  * @RSM_STATUS_CONN_ABORTED: the connection was revoked (ECONNABORTED)
- * @RSM_STATUS_INTERRUPTED: a signal, or an unpublish during connect (EINTR)
+ * @RSM_STATUS_INTERRUPTED: a signal (EINTR)
+ * @RSM_STATUS_TIMEOUT: no event in time (ETIMEDOUT)
  *
  * The values are those of the RSMAPI (RSMERR_*).
  */
@@ -115,10 +151,12 @@ enum rsm_status {
 	RSM_STATUS_RESERVED_SEGID = 23,
 	RSM_STATUS_SEGID_IN_USE = 24,
 	RSM_STATUS_PERM_DENIED = 27,
+	RSM_STATUS_REBIND_NOT_ALLOWED = 30,
 	RSM_STATUS_INSUFFICIENT_RESOURCES = 31,
 	RSM_STATUS_INSUFFICIENT_MEM = 32,
 	RSM_STATUS_CONN_ABORTED = 40,
 	RSM_STATUS_INTERRUPTED = 41,
+	RSM_STATUS_TIMEOUT = 42,
 };
 
 /* Rights of a connection, struct rsm_import_connect.perm. */
@@ -148,13 +186,72 @@ struct rsm_query {
 };
 #define RSM_QUERY _IOWR(RSM_IOC_MAGIC, RSM_CMD_QUERY, struct rsm_query)
 
+/* Sizes of accesses, struct rsm_attributes: the values are bytes, too. */
+#define RSM_ACCESS_SIZE_8	(1 << 0)
+#define RSM_ACCESS_SIZE_16	(1 << 1)
+#define RSM_ACCESS_SIZE_32	(1 << 2)
+#define RSM_ACCESS_SIZE_64	(1 << 3)
+
+/**
+ * struct rsm_attributes - ioctl(RSM_ATTRIBUTES), controller descriptor
+ * @size: sizeof(struct rsm_attributes)
+ * @status: Output &enum rsm_status
+ * @direct_access_sizes: Output RSM_ACCESS_SIZE_* that loads and stores may have
+ * @atomic_sizes: Output RSM_ACCESS_SIZE_* that are never torn when aligned
+ * @page_size: Output unit, in bytes, of addresses and lengths of exports
+ * @max_export_segment_size: Output most bytes of one segment
+ * @tot_export_segment_size: Output most bytes of all segments together
+ * @max_export_segments: Output most segments
+ * @max_import_map_size: Output most bytes of one mapping
+ * @tot_import_map_size: Output most bytes that imports can have mapped together
+ * @max_import_segments: Output most imports
+ *
+ * What the controller can do as the module's parameters stand now. No errors.
+ */
+struct rsm_attributes {
+	__u32 size;
+	__u32 status;
+	__u32 direct_access_sizes;
+	__u32 atomic_sizes;
+	__aligned_u64 page_size;
+	__aligned_u64 max_export_segment_size;
+	__aligned_u64 tot_export_segment_size;
+	__aligned_u64 max_export_segments;
+	__aligned_u64 max_import_map_size;
+	__aligned_u64 tot_import_map_size;
+	__aligned_u64 max_import_segments;
+};
+#define RSM_ATTRIBUTES \
+	_IOWR(RSM_IOC_MAGIC, RSM_CMD_ATTRIBUTES, struct rsm_attributes)
+
+/**
+ * struct rsm_topology - ioctl(RSM_TOPOLOGY), controller descriptor
+ * @size: sizeof(struct rsm_topology)
+ * @status: Output &enum rsm_status
+ * @local_node: Output node id of this machine
+ * @controllers: Output number of controllers that reach other nodes: 0. The
+ *	loopback controller is not counted.
+ *
+ * No errors.
+ */
+struct rsm_topology {
+	__u32 size;
+	__u32 status;
+	__u32 local_node;
+	__u32 controllers;
+};
+#define RSM_TOPOLOGY _IOWR(RSM_IOC_MAGIC, RSM_CMD_TOPOLOGY, struct rsm_topology)
+
+/* The segment may be given other memory, struct rsm_export_create.flags. */
+#define RSM_EXPORT_ALLOW_REBIND	(1 << 0)
+
 /**
  * struct rsm_export_create - ioctl(RSM_EXPORT_CREATE), controller descriptor
  * @size: sizeof(struct rsm_export_create)
  * @status: Output &enum rsm_status
  * @addr: First byte of the range, a multiple of the page size
  * @length: Bytes, a positive multiple of the page size
- * @flags: Must be 0
+ * @flags: 0 or RSM_EXPORT_ALLOW_REBIND
  * @fd: Output export descriptor, close-on-exec
  *
  * Pins the caller's memory in place for as long as the segment lives. The range
@@ -165,10 +262,19 @@ struct rsm_query {
  * published. The caller's effective user and group ids and its umask at this
  * moment are the segment's owner, group and default mode.
  *
+ * The segment is destroyed, as by RSM_EXPORT_DESTROY, when any part of the range
+ * is unmapped or moved, loses read or write permission, or when the caller's
+ * address space goes away (exit, exec, a crash); before that system call returns,
+ * no importer mapping reaches the memory. Memory that is replaced without being
+ * unmapped (MADV_DONTNEED of private memory, a hole punched into a file, a guard
+ * region, a broken page) destroys the segment soon after; until then importers
+ * see the memory as it was.
+ *
  * Errors, in the order in which they are found: BAD_LENGTH (zero),
- * BAD_MEM_ALIGNMENT, BAD_LENGTH (wraps), INSUFFICIENT_MEM (locked-memory
- * limit), BAD_ADDR, PERM_DENIED, INSUFFICIENT_MEM, INTERRUPTED,
- * INSUFFICIENT_RESOURCES.
+ * BAD_MEM_ALIGNMENT, BAD_LENGTH (wraps), INSUFFICIENT_RESOURCES (segments),
+ * INSUFFICIENT_MEM (limit of exported memory, then locked-memory limit),
+ * BAD_ADDR, PERM_DENIED, INSUFFICIENT_MEM, INTERRUPTED, INSUFFICIENT_RESOURCES
+ * (descriptors).
  */
 struct rsm_export_create {
 	__u32 size;
@@ -253,6 +359,90 @@ struct rsm_export_destroy {
 	_IOWR(RSM_IOC_MAGIC, RSM_CMD_EXPORT_DESTROY, struct rsm_export_destroy)
 
 /**
+ * struct rsm_export_unpublish - ioctl(RSM_EXPORT_UNPUBLISH), export descriptor
+ * @size: sizeof(struct rsm_export_unpublish)
+ * @status: Output &enum rsm_status
+ * @flags: Must be 0
+ * @__reserved: Must be 0
+ *
+ * Takes the segment back from its importers, and keeps the memory pinned. When
+ * the command returns, all that RSM_EXPORT_DESTROY says of importers holds, and
+ * the id is free. The segment can be published again; importers of the former
+ * publication stay aborted.
+ *
+ * Errors, in the order in which they are found: SEG_NOT_PUBLISHED, NOT_CREATOR.
+ */
+struct rsm_export_unpublish {
+	__u32 size;
+	__u32 status;
+	__u32 flags;
+	__u32 __reserved;
+};
+#define RSM_EXPORT_UNPUBLISH \
+	_IOWR(RSM_IOC_MAGIC, RSM_CMD_EXPORT_UNPUBLISH, struct rsm_export_unpublish)
+
+/**
+ * struct rsm_export_republish - ioctl(RSM_EXPORT_REPUBLISH), export descriptor
+ * @size: sizeof(struct rsm_export_republish)
+ * @status: Output &enum rsm_status
+ * @acl: Pointer to @acl_len entries of struct rsm_access_entry
+ * @acl_len: Number of entries, as in struct rsm_export_publish
+ * @flags: Must be 0
+ *
+ * Replaces the access list for connections made from now on. Those there are
+ * keep what they have.
+ *
+ * Errors, in the order in which they are found: SEG_NOT_PUBLISHED, NOT_CREATOR,
+ * BAD_ACL (too long), BAD_ADDR, BAD_ACL (an entry), SEG_NOT_PUBLISHED
+ * (unpublished meanwhile).
+ */
+struct rsm_export_republish {
+	__u32 size;
+	__u32 status;
+	__aligned_u64 acl;
+	__u32 acl_len;
+	__u32 flags;
+};
+#define RSM_EXPORT_REPUBLISH \
+	_IOWR(RSM_IOC_MAGIC, RSM_CMD_EXPORT_REPUBLISH, struct rsm_export_republish)
+
+/**
+ * struct rsm_export_rebind - ioctl(RSM_EXPORT_REBIND), export descriptor
+ * @size: sizeof(struct rsm_export_rebind)
+ * @status: Output &enum rsm_status
+ * @addr: First byte of the new range, a multiple of the page size
+ * @length: Bytes: the segment's length
+ * @flags: Must be 0
+ * @__reserved: Must be 0
+ *
+ * Puts other memory of the caller behind the segment. An importer that reads
+ * meanwhile sees, page by page, the old memory or the new; when the command
+ * returns every importer mapping shows the new. Nothing is copied. Id, access
+ * list, connections and events stay. Old and new memory are both charged until
+ * the old is unpinned, before the command returns. On failure the segment keeps
+ * the old memory. With @addr being where the memory is already nothing is done.
+ *
+ * Errors, in the order in which they are found: REBIND_NOT_ALLOWED, NOT_CREATOR,
+ * BAD_LENGTH, BAD_SEG_HNDL, BAD_ADDR (alignment, or the range wraps), then as
+ * RSM_EXPORT_CREATE from INSUFFICIENT_MEM on, and BAD_SEG_HNDL (destroyed
+ * meanwhile).
+ */
+struct rsm_export_rebind {
+	__u32 size;
+	__u32 status;
+	__aligned_u64 addr;
+	__aligned_u64 length;
+	__u32 flags;
+	__u32 __reserved;
+};
+#define RSM_EXPORT_REBIND \
+	_IOWR(RSM_IOC_MAGIC, RSM_CMD_EXPORT_REBIND, struct rsm_export_rebind)
+
+/* Flags of struct rsm_import_connect. */
+#define RSM_IMPORT_WAKE_ON_ABORT	(1 << 0)
+#define RSM_IMPORT_SIGBUS		(1 << 1)
+
+/**
  * struct rsm_import_connect - ioctl(RSM_IMPORT_CONNECT), controller descriptor
  * @size: sizeof(struct rsm_import_connect)
  * @status: Output &enum rsm_status
@@ -261,7 +451,12 @@ struct rsm_export_destroy {
  * @segment_id: Id under which the segment is published
  * @perm: Rights asked for: RSM_PERM_READ, RSM_PERM_WRITE, both, or 0 for a
  *	connection that cannot be mapped
- * @flags: Must be 0
+ * @flags: 0, or any of:
+ *	RSM_IMPORT_WAKE_ON_ABORT: the end of the connection wakes those who wait for
+ *	events; RSM_EVENT_WAIT then fails with CONN_ABORTED once no event is
+ *	pending, and poll() reports EPOLLHUP;
+ *	RSM_IMPORT_SIGBUS: access through a mapping of a revoked connection gives
+ *	SIGBUS
  * @length: Output length of the segment in bytes
  * @generation: Output value that the connection's status slot holds while the
  *	connection is live
@@ -276,8 +471,11 @@ struct rsm_export_destroy {
  *
  * A mapping of the import descriptor must be MAP_SHARED, never executable, and
  * not beyond @perm. Where the processor cannot do writable without readable, as
- * on x86, a mapping with only RSM_PERM_WRITE can be read. On revocation it turns into zero-filled memory private to
- * the process; see struct rsm_export_destroy.
+ * on x86, a mapping with only RSM_PERM_WRITE can be read. On revocation it turns
+ * into zero-filled memory private to the process (see struct rsm_export_destroy)
+ * unless RSM_IMPORT_SIGBUS was asked for. mmap() fails with EINVAL (not shared, or
+ * beyond the segment's end), EPERM (executable), ECONNABORTED (revoked), EACCES
+ * (beyond @perm) or EAGAIN (the limit of mappings).
  *
  * Errors, in the order in which they are found: PERM_DENIED (bits other than
  * the two rights), CTLR_NOT_PRESENT, SEG_NOT_PUBLISHED,
@@ -298,5 +496,79 @@ struct rsm_import_connect {
 };
 #define RSM_IMPORT_CONNECT \
 	_IOWR(RSM_IOC_MAGIC, RSM_CMD_IMPORT_CONNECT, struct rsm_import_connect)
+
+/**
+ * struct rsm_import_prefault - ioctl(RSM_IMPORT_PREFAULT), import descriptor
+ * @size: sizeof(struct rsm_import_prefault)
+ * @status: Output &enum rsm_status
+ * @addr: First byte of a range of the caller's memory, a multiple of the page
+ *	size
+ * @length: Bytes, a positive multiple of the page size
+ * @flags: Must be 0
+ * @__reserved: Must be 0
+ *
+ * Makes the translations of a range that lies in mappings of this import, as
+ * touching each page would: later accesses take no fault until the memory is
+ * taken back or rebound. MAP_POPULATE does nothing on such mappings.
+ *
+ * Errors, in the order in which they are found: BAD_LENGTH (zero),
+ * BAD_MEM_ALIGNMENT, BAD_LENGTH (wraps), BAD_ADDR (not mapped, or mapped from
+ * elsewhere), PERM_DENIED (mapped without access), CONN_ABORTED, INTERRUPTED
+ * (a fatal signal), INSUFFICIENT_MEM.
+ */
+struct rsm_import_prefault {
+	__u32 size;
+	__u32 status;
+	__aligned_u64 addr;
+	__aligned_u64 length;
+	__u32 flags;
+	__u32 __reserved;
+};
+#define RSM_IMPORT_PREFAULT \
+	_IOWR(RSM_IOC_MAGIC, RSM_CMD_IMPORT_PREFAULT, struct rsm_import_prefault)
+
+/* Do not count an event where one is pending, struct rsm_event_post.flags. */
+#define RSM_EVENT_NO_ACCUMULATE	(1 << 0)
+
+/**
+ * struct rsm_event_post - ioctl(RSM_EVENT_POST), export or import descriptor
+ * @size: sizeof(struct rsm_event_post)
+ * @status: Output &enum rsm_status
+ * @flags: 0 or RSM_EVENT_NO_ACCUMULATE
+ * @__reserved: Must be 0
+ *
+ * On an export always succeeds, be there anybody to signal or not, and whoever
+ * asks. Imports that were aborted get nothing.
+ *
+ * Errors: CONN_ABORTED (import).
+ */
+struct rsm_event_post {
+	__u32 size;
+	__u32 status;
+	__u32 flags;
+	__u32 __reserved;
+};
+#define RSM_EVENT_POST \
+	_IOWR(RSM_IOC_MAGIC, RSM_CMD_EVENT_POST, struct rsm_event_post)
+
+/**
+ * struct rsm_event_wait - ioctl(RSM_EVENT_WAIT), export or import descriptor
+ * @size: sizeof(struct rsm_event_wait)
+ * @status: Output &enum rsm_status
+ * @timeout_ms: Most milliseconds to wait: 0 for not at all, -1 (or any negative
+ *	number) for as long as it takes
+ * @flags: Must be 0
+ *
+ * Errors: CONN_ABORTED (import connected with RSM_IMPORT_WAKE_ON_ABORT),
+ * INTERRUPTED (any signal; the call is not restarted), TIMEOUT.
+ */
+struct rsm_event_wait {
+	__u32 size;
+	__u32 status;
+	__s32 timeout_ms;
+	__u32 flags;
+};
+#define RSM_EVENT_WAIT \
+	_IOWR(RSM_IOC_MAGIC, RSM_CMD_EVENT_WAIT, struct rsm_event_wait)
 
 #endif /* _UAPI_LINUX_RSM_H */
