@@ -5,19 +5,25 @@
 //! The kernel crate's misc device is not used: before 7.3 its file operations have no owner, so that
 //! the module can be unloaded while the device is open.
 
+use crate::interconnect::Interconnect;
+use crate::kapi::caller;
 use crate::kapi::fault::{Fault, Outcome};
 use crate::kapi::file::{FileObject, FileOps, Open};
 use crate::kapi::mapped::{Mapped, VmOps};
 use crate::kapi::vma::NewVma;
+use crate::limits::{Account, User};
 use crate::logic::range;
-use crate::registry::Registry;
+use crate::loopback::Loopback;
+use crate::names::{Ids, Names};
 use crate::stats::{Live, What};
 use crate::status::{StatusTable, PAGES, SLOTS};
+use crate::table::{Handle, Table};
 use crate::uapi::{
-    self, rsm_query, Commit, Fail, RSM_ABI_VERSION, RSM_CMD_EXPORT_CREATE, RSM_CMD_IMPORT_CONNECT,
-    RSM_CMD_QUERY,
+    self, rsm_attributes, rsm_query, rsm_topology, Commit, Fail, RSM_ABI_VERSION,
+    RSM_CMD_ATTRIBUTES, RSM_CMD_EXPORT_CREATE, RSM_CMD_IMPORT_CONNECT, RSM_CMD_QUERY,
+    RSM_CMD_TOPOLOGY,
 };
-use crate::{export, import, loopback};
+use crate::{export, import};
 use core::ptr::NonNull;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::bindings;
@@ -33,24 +39,28 @@ use kernel::types::Opaque;
 ///
 /// # Invariants
 ///
-/// `misc` is registered until the value is dropped; `registry` is set before that.
+/// `misc` is registered until the value is dropped; the other members are set before that.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Device {
-    registry: Arc<Registry>,
+    ids: Arc<Ids>,
+    namespaces: Arc<Table<Names>>,
+    users: Arc<Table<Account>>,
     #[pin]
     misc: Opaque<bindings::miscdevice>,
 }
 
-// SAFETY: The device may be deregistered from any thread; the registry is `Send`.
+// SAFETY: The device may be deregistered from any thread; the rest is `Send`.
 unsafe impl Send for Device {}
-// SAFETY: Nothing of `misc` is reached through `&Device`; the registry is `Sync`.
+// SAFETY: Nothing of `misc` is reached through `&Device`; the rest is `Sync`.
 unsafe impl Sync for Device {}
 
 impl Device {
     /// Registers the device.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            registry: Registry::new()?,
+            ids: Ids::new()?,
+            namespaces: Table::new()?,
+            users: Table::new()?,
             misc <- Opaque::try_ffi_init(|slot: *mut bindings::miscdevice| {
                 let mut misc: bindings::miscdevice = pin_init::zeroed();
                 misc.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
@@ -76,15 +86,27 @@ impl PinnedDrop for Device {
 
 /// A controller descriptor.
 pub(crate) struct Controller {
-    registry: Arc<Registry>,
+    interconnect: &'static dyn Interconnect,
+    names: Arc<Handle<Names>>,
+    user: Arc<User>,
     status: Arc<StatusTable>,
     _live: Live,
 }
 
 impl Controller {
-    /// The segments that can be reached.
-    pub(crate) fn registry(&self) -> &Arc<Registry> {
-        &self.registry
+    /// The interconnect.
+    pub(crate) fn interconnect(&self) -> &'static dyn Interconnect {
+        self.interconnect
+    }
+
+    /// The segments that can be reached: those of the IPC namespace of who opened the descriptor.
+    pub(crate) fn names(&self) -> &Arc<Handle<Names>> {
+        &self.names
+    }
+
+    /// Who opened the descriptor.
+    pub(crate) fn user(&self) -> &Arc<User> {
+        &self.user
     }
 
     /// The status table of imports connected through this descriptor.
@@ -94,12 +116,34 @@ impl Controller {
 }
 
 /// RSM_QUERY.
-fn query(args: &mut rsm_query) -> Result<Commit, Fail> {
+fn query(controller: &Controller, args: &mut rsm_query) -> Result<Commit, Fail> {
     args.abi_version = RSM_ABI_VERSION;
-    args.local_node = loopback::LOCAL_NODE;
+    args.local_node = controller.interconnect.local_node();
     args.features = 0;
     args.page_size = PAGE_SIZE as u32;
     args.status_slots = SLOTS;
+    Ok(Commit::None)
+}
+
+/// RSM_ATTRIBUTES.
+fn attributes(controller: &Controller, args: &mut rsm_attributes) -> Result<Commit, Fail> {
+    let attributes = controller.interconnect.attributes();
+    args.direct_access_sizes = attributes.direct_access_sizes;
+    args.atomic_sizes = attributes.atomic_sizes;
+    args.page_size = attributes.page_size;
+    args.max_export_segment_size = attributes.segment_bytes;
+    args.tot_export_segment_size = attributes.total_bytes;
+    args.max_export_segments = attributes.segments;
+    args.max_import_map_size = attributes.segment_bytes;
+    args.tot_import_map_size = 0;
+    args.max_import_segments = attributes.imports;
+    Ok(Commit::None)
+}
+
+/// RSM_TOPOLOGY.
+fn topology(controller: &Controller, args: &mut rsm_topology) -> Result<Commit, Fail> {
+    args.local_node = controller.interconnect.local_node();
+    args.controllers = 0;
     Ok(Commit::None)
 }
 
@@ -112,7 +156,19 @@ impl Open for Controller {
     fn open(device: &Device) -> Result<Arc<Self>> {
         Ok(Arc::new(
             Controller {
-                registry: device.registry.clone(),
+                interconnect: &Loopback,
+                names: Arc::new(
+                    device
+                        .namespaces
+                        .get(caller::ipc_namespace(), || Names::new(device.ids.clone()))?,
+                    GFP_KERNEL_ACCOUNT,
+                )?,
+                user: Arc::new(
+                    device.users.get(caller::user(), || {
+                        Ok(Arc::new(Account::new(), GFP_KERNEL_ACCOUNT)?)
+                    })?,
+                    GFP_KERNEL_ACCOUNT,
+                )?,
                 status: StatusTable::new()?,
                 _live: Live::one(What::Controller),
             },
@@ -132,7 +188,9 @@ impl FileObject for Controller {
 
     fn ioctl(this: ArcBorrow<'_, Self>, cmd: u32, arg: usize) -> Result {
         match uapi::command(cmd) {
-            Some(RSM_CMD_QUERY) => uapi::run(cmd, arg, query),
+            Some(RSM_CMD_QUERY) => uapi::run(cmd, arg, |args| query(&this, args)),
+            Some(RSM_CMD_ATTRIBUTES) => uapi::run(cmd, arg, |args| attributes(&this, args)),
+            Some(RSM_CMD_TOPOLOGY) => uapi::run(cmd, arg, |args| topology(&this, args)),
             Some(RSM_CMD_EXPORT_CREATE) => uapi::run(cmd, arg, |args| export::create(&this, args)),
             Some(RSM_CMD_IMPORT_CONNECT) => {
                 uapi::run(cmd, arg, |args| import::connect(&this, args))

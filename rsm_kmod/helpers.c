@@ -1,20 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the kernel offers only as a macro or an inline function, made callable
- * from Rust. One line each; no logic.
+ * from Rust. One line each; no logic. And the module's parameters, which are
+ * macros, too.
  */
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/ipc_namespace.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/moduleparam.h>
+#include <linux/nsproxy.h>
 #include <linux/page_table_check.h>
 #include <linux/pgtable.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
 
 #include <asm/pgalloc.h>
 
+unsigned long rsm_local_node;
+module_param_named(local_node, rsm_local_node, ulong, 0444);
+MODULE_PARM_DESC(local_node, "node id of this machine, 0 to 63");
+
+unsigned long rsm_max_segments = 1048576;
+module_param_named(max_segments, rsm_max_segments, ulong, 0644);
+MODULE_PARM_DESC(max_segments, "most export segments, 0 for no limit");
+
+unsigned long rsm_max_user_segments = 131072;
+module_param_named(max_user_segments, rsm_max_user_segments, ulong, 0644);
+MODULE_PARM_DESC(max_user_segments, "most export segments of a user");
+
+unsigned long rsm_max_exported_mem;
+module_param_named(max_exported_mem, rsm_max_exported_mem, ulong, 0644);
+MODULE_PARM_DESC(max_exported_mem, "most bytes exported, 0 for no limit");
+
+unsigned long rsm_max_exported_percent;
+module_param_named(max_exported_percent, rsm_max_exported_percent, ulong, 0644);
+MODULE_PARM_DESC(max_exported_percent, "the same in percent of memory");
+
+unsigned long rsm_max_imports = 1048576;
+module_param_named(max_imports, rsm_max_imports, ulong, 0644);
+MODULE_PARM_DESC(max_imports, "most imports, 0 for no limit");
+
+unsigned long rsm_max_user_imports = 131072;
+module_param_named(max_user_imports, rsm_max_user_imports, ulong, 0644);
+MODULE_PARM_DESC(max_user_imports, "most imports of a user");
+
+unsigned long rsm_max_segment_imports = 131072;
+module_param_named(max_segment_imports, rsm_max_segment_imports, ulong, 0644);
+MODULE_PARM_DESC(max_segment_imports, "most live imports of a segment");
+
+unsigned long rsm_max_import_mappings = 1024;
+module_param_named(max_import_mappings, rsm_max_import_mappings, ulong, 0644);
+MODULE_PARM_DESC(max_import_mappings, "most mappings of an import");
+
+unsigned long rsm_max_user_mappings = 131072;
+module_param_named(max_user_mappings, rsm_max_user_mappings, ulong, 0644);
+MODULE_PARM_DESC(max_user_mappings, "most mappings of a user's imports");
+
 int rsm_helper_current_umask(void)
 {
 	return current_umask();
+}
+
+u64 rsm_helper_ipc_namespace(void)
+{
+	return current->nsproxy->ipc_ns->ns.ns_id;
 }
 
 bool rsm_helper_fatal_signal_pending(void)
@@ -103,6 +154,28 @@ void *rsm_helper_page_address(struct page *page)
 void rsm_helper_get_page(struct page *page)
 {
 	get_page(page);
+}
+
+void rsm_helper_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+bool rsm_helper_page_detached(unsigned long pfn)
+{
+	return !READ_ONCE(page_folio(pfn_to_page(pfn))->mapping);
+}
+
+void rsm_helper_mmu_interval_set_seq(struct mmu_interval_notifier *notifier,
+				     unsigned long sequence)
+{
+	mmu_interval_set_seq(notifier, sequence);
+}
+
+void rsm_helper_poll_wait(struct file *file, struct wait_queue_head *head,
+			  struct poll_table_struct *table)
+{
+	poll_wait(file, head, table);
 }
 
 #ifdef CONFIG_PAGE_TABLE_CHECK

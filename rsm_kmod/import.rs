@@ -5,28 +5,45 @@
 //! An import lives for as long as its file: until the last descriptor is closed and the last mapping
 //! is gone.
 
+use crate::connection::{Connection, Peer};
 use crate::device::Controller;
 use crate::kapi::file::{self, AnonFile, FileObject, FileOps};
+use crate::kapi::params;
 use crate::kapi::vma::NewVma;
+use crate::kapi::waitqueue::Poll;
+use crate::limits::{Counted, Owned, Share, Ticket};
 use crate::logic::access::Rights;
+use crate::logic::range;
 use crate::logic::status::Status;
-use crate::segment::{Connection, Segment};
+use crate::mapping;
+use crate::segment::Segment;
 use crate::stats::{Live, What};
 use crate::trash::Views;
-use crate::uapi::{rsm_import_connect, Commit, Fail};
-use crate::{loopback, mapping};
+use crate::uapi::{
+    self, rsm_event_post, rsm_event_wait, rsm_import_connect, rsm_import_prefault, Commit, Fail,
+    RSM_CMD_EVENT_POST, RSM_CMD_EVENT_WAIT, RSM_CMD_IMPORT_PREFAULT, RSM_EVENT_NO_ACCUMULATE,
+    RSM_IMPORT_SIGBUS, RSM_IMPORT_WAKE_ON_ABORT,
+};
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::seq_file::SeqFile;
+use kernel::seq_print;
+use kernel::sync::atomic::{Atomic, Relaxed};
+use kernel::sync::{Arc, ArcBorrow};
 
 /// An import.
 #[pin_data]
 pub(crate) struct Import {
     connection: Connection,
     rights: Rights,
+    /// Access after a revocation is an error, not private memory.
+    sigbus: bool,
     #[pin]
     views: Views,
+    mappings: Atomic<u64>,
+    share: Share,
+    _ticket: Ticket,
     _live: Live,
 }
 
@@ -46,9 +63,44 @@ impl Import {
         &self.views
     }
 
+    /// Whether access after a revocation is an error.
+    pub(crate) fn wants_sigbus(&self) -> bool {
+        self.sigbus
+    }
+
     /// Whether the connection is live. Stays so while the segment's life lock is held.
     pub(crate) fn is_live(&self) -> bool {
-        self.connection.slot().is_live()
+        self.connection.peer().slot().is_live()
+    }
+
+    /// Fails if there are as many mappings as there may be.
+    pub(crate) fn check_mappings(&self) -> Result<(), Status> {
+        match params::max_import_mappings() {
+            0 => Ok(()),
+            most if self.mappings.load(Relaxed) < most => Ok(()),
+            _ => Err(Status::InsufficientResources),
+        }
+    }
+
+    /// Counts a new mapping, if that is allowed.
+    pub(crate) fn begin_mapping(&self) -> Result<(), Status> {
+        self.check_mappings()?;
+        self.share.user().take(Owned::Mapping)?;
+        self.mappings.add(1, Relaxed);
+        Ok(())
+    }
+
+    /// Counts a mapping that the kernel has made, and that cannot be refused: of a forked process,
+    /// or a part of another.
+    pub(crate) fn add_mapping(&self) {
+        self.share.user().add(Owned::Mapping);
+        self.mappings.add(1, Relaxed);
+    }
+
+    /// Discounts a mapping.
+    pub(crate) fn end_mapping(&self) {
+        let _ = self.mappings.fetch_sub(1, Relaxed);
+        self.share.user().give_back(Owned::Mapping);
     }
 }
 
@@ -58,27 +110,35 @@ pub(crate) fn connect(
     args: &mut rsm_import_connect,
 ) -> Result<Commit, Fail> {
     let want = Rights::from_bits(args.perm).ok_or(Status::PermDenied)?;
-    loopback::reach(args.node)?;
+    controller.interconnect().reach(args.node)?;
     let id = args.segment_id;
-    let segment = controller
-        .registry()
-        .find(id)
-        .ok_or(Status::SegNotPublished)?;
+    let segment = controller.names().find(id).ok_or(Status::SegNotPublished)?;
     // Asked for here for the sake of the order of errors, and again when the connection is made.
     segment.check_access(id, want)?;
 
+    let share = Share::new(controller.user(), Owned::Import)?;
+    let ticket = Ticket::new(Counted::Imports, 1)?;
     let fd = file::reserve_fd()?;
     let file = AnonFile::with_mapping(c"[rsm-import]", &FILE_OPS, segment.mapping())?;
-    let connection = segment.connect(id, want, controller.status().claim()?)?;
+    let peer = Peer::new(
+        controller.status().claim()?,
+        args.flags & RSM_IMPORT_WAKE_ON_ABORT != 0,
+    )?;
+    let connection = segment.connect(id, want, peer)?;
+    let slot = connection.peer().slot();
     args.fd = fd.reserved_fd() as i32;
-    args.status_slot = connection.slot().index();
-    args.generation = connection.slot().generation();
+    args.status_slot = slot.index();
+    args.generation = slot.generation();
     args.length = segment.pages().saturating_mul(PAGE_SIZE as u64);
     let import = Arc::pin_init(
         pin_init!(Import {
             connection,
             rights: want,
+            sigbus: args.flags & RSM_IMPORT_SIGBUS != 0,
             views <- Views::new(),
+            mappings: Atomic::new(0),
+            share,
+            _ticket: ticket,
             _live: Live::one(What::Import),
         }),
         GFP_KERNEL_ACCOUNT,
@@ -86,10 +146,52 @@ pub(crate) fn connect(
     Ok(Commit::Fd(file.finish(import, fd)))
 }
 
+/// RSM_IMPORT_PREFAULT.
+fn prefault(import: &Import, args: &mut rsm_import_prefault) -> Result<Commit, Fail> {
+    let end = range::user_range(args.addr, args.length, PAGE_SIZE as u64)?;
+    mapping::prefault(import, args.addr, end)?;
+    Ok(Commit::None)
+}
+
+/// RSM_EVENT_POST.
+fn post(import: &Import, args: &mut rsm_event_post) -> Result<Commit, Fail> {
+    // The connection cannot end, and the segment not be published anew, meanwhile.
+    let life = import.segment().hold();
+    let live = import.is_live();
+    if live {
+        let accumulate = args.flags & RSM_EVENT_NO_ACCUMULATE == 0;
+        import.segment().events().post(accumulate);
+    }
+    drop(life);
+    if live {
+        Ok(Commit::None)
+    } else {
+        Err(Status::ConnAborted.into())
+    }
+}
+
+/// RSM_EVENT_WAIT.
+fn wait(import: &Import, args: &mut rsm_event_wait) -> Result<Commit, Fail> {
+    import.connection.peer().events().wait(args.timeout_ms)?;
+    Ok(Commit::None)
+}
+
 static FILE_OPS: FileOps<Import> = FileOps::new();
 
 impl FileObject for Import {
+    const IOCTL: bool = true;
     const MMAP: bool = true;
+    const POLL: bool = true;
+    const DESCRIBED: bool = true;
+
+    fn ioctl(this: ArcBorrow<'_, Self>, cmd: u32, arg: usize) -> Result {
+        match uapi::command(cmd) {
+            Some(RSM_CMD_IMPORT_PREFAULT) => uapi::run(cmd, arg, |args| prefault(&this, args)),
+            Some(RSM_CMD_EVENT_POST) => uapi::run(cmd, arg, |args| post(&this, args)),
+            Some(RSM_CMD_EVENT_WAIT) => uapi::run(cmd, arg, |args| wait(&this, args)),
+            _ => Err(ENOTTY),
+        }
+    }
 
     fn mmap(&self, vma: NewVma<'_, Self>) -> Result {
         mapping::map(self, vma)
@@ -97,5 +199,21 @@ impl FileObject for Import {
 
     fn phase(&self) -> u64 {
         self.segment().phase()
+    }
+
+    fn poll(&self, poll: Poll) -> u32 {
+        self.connection.peer().events().poll(poll)
+    }
+
+    fn describe(&self, out: &SeqFile) {
+        let live = if self.is_live() { "live" } else { "aborted" };
+        seq_print!(out, "rsm-connection:\t{live}\n");
+        seq_print!(out, "rsm-segment-id:\t{:#010x}\n", self.connection.id());
+        seq_print!(out, "rsm-rights:\t{}\n", self.rights.letters());
+        let bytes = self.segment().pages().saturating_mul(PAGE_SIZE as u64);
+        seq_print!(out, "rsm-length:\t{bytes}\n");
+        seq_print!(out, "rsm-mappings:\t{}\n", self.mappings.load(Relaxed));
+        let pending = self.connection.peer().events().pending();
+        seq_print!(out, "rsm-events:\t{pending}\n");
     }
 }

@@ -21,14 +21,15 @@
 //! mapping locked for writing, which keeps new faults out. Nothing is left to carry over, and both
 //! refault. At fork the same keeps what a process stores after a revocation out of its children.
 
+use crate::backing::Memory;
 use crate::import::Import;
 use crate::kapi::fault::{self, Fault, Outcome};
 use crate::kapi::mapped::{Mapped, VmOps};
+use crate::kapi::prefault;
 use crate::kapi::vma::{NewVma, Vma};
 use crate::logic::extent::{self, Window};
 use crate::logic::range;
 use crate::logic::status::Status;
-use crate::segment::Backing;
 use crate::uapi::errno;
 use kernel::bindings;
 use kernel::prelude::*;
@@ -63,7 +64,11 @@ pub(crate) fn map(import: &Import, vma: NewVma<'_, Import>) -> Result {
     if !rights.write() {
         clear |= bindings::VM_MAYWRITE;
     }
-    import.views().enter(*vma)?;
+    import.begin_mapping().map_err(errno)?;
+    if let Err(error) = import.views().enter(*vma) {
+        import.end_mapping();
+        return Err(error);
+    }
     vma.finish(
         bindings::VM_PFNMAP | bindings::VM_DONTEXPAND | bindings::VM_DONTDUMP,
         clear,
@@ -76,7 +81,12 @@ impl Mapped for Import {
     const TRACKED: bool = true;
     const HUGE: bool = true;
 
+    fn may_split(&self) -> Result {
+        self.check_mappings().map_err(errno)
+    }
+
     fn copied(&self, vma: Vma) {
+        self.add_mapping();
         self.views().duplicate(vma);
         if cfg!(not(rsm_no_fork_hook)) {
             if let Some(origin) = vma.fork_origin() {
@@ -90,6 +100,7 @@ impl Mapped for Import {
 
     fn removed(&self, vma: Vma) {
         self.views().leave(vma);
+        self.end_mapping();
     }
 
     fn fault(&self, fault: Fault) -> Outcome {
@@ -101,10 +112,16 @@ impl Mapped for Import {
             return Outcome::Sigbus;
         };
         let total = self.segment().pages();
-        with_memory(self, |backing| {
-            fault.insert_window(backing.extents(), total, window)
+        with_memory(self, |memory| {
+            fault.insert_window(memory.extents(), total, window)
         })
-        .unwrap_or_else(|| self.views().fault(fault))
+        .unwrap_or_else(|| {
+            if self.wants_sigbus() {
+                Outcome::Sigbus
+            } else {
+                self.views().fault(fault)
+            }
+        })
     }
 
     fn huge_fault(&self, fault: Fault, order: u32) -> Outcome {
@@ -115,13 +132,32 @@ impl Mapped for Import {
             return Outcome::Fallback;
         };
         let total = self.segment().pages();
-        with_memory(self, |backing| {
-            match extent::huge_frame(backing.extents(), total, window) {
+        with_memory(self, |memory| {
+            match extent::huge_frame(memory.extents(), total, window) {
                 Some(pfn) => fault.insert_huge(pfn),
                 None => Outcome::Fallback,
             }
         })
         .unwrap_or(Outcome::Fallback)
+    }
+}
+
+/// Makes the entries of `[addr, end)`, which must be mapped from `import`.
+pub(crate) fn prefault(import: &Import, addr: u64, end: u64) -> Result<(), Status> {
+    prefault::prefault(addr, end, |vma| {
+        if !vma.is_of(&OPS, import) {
+            Err(Status::BadAddr)
+        } else if !import.is_live() {
+            Err(Status::ConnAborted)
+        } else {
+            Ok(())
+        }
+    })?;
+    // Entries may have been of another kind if the connection ended meanwhile.
+    if import.is_live() {
+        Ok(())
+    } else {
+        Err(Status::ConnAborted)
     }
 }
 
@@ -133,10 +169,10 @@ fn window(fault: Fault) -> Option<Window> {
 
 /// Runs `fill` with the memory behind an import, and holds off revocation meanwhile. `None` if the
 /// import has been revoked.
-fn with_memory(import: &Import, fill: impl FnOnce(&Backing) -> Outcome) -> Option<Outcome> {
+fn with_memory(import: &Import, fill: impl FnOnce(&Memory) -> Outcome) -> Option<Outcome> {
     let life = import.segment().hold();
     if !import.is_live() {
         return None;
     }
-    life.backing().map(fill)
+    life.memory().map(fill)
 }

@@ -5,82 +5,71 @@
 //! # Life of a segment
 //!
 //! ```text
-//!            publish                  revoke
-//!   Bound ────────────▶ Published ────────────▶ Dead
-//!     └───────────────────revoke─────────────────▲
+//!            publish                  revoke, lose
+//!   Bound ────────────▶ Published ────────────────▶ Dead
+//!     │ ◀──────────────     │                        ▲
+//!     │      unpublish                               │
+//!     └───────────────── revoke, lose ───────────────┘
 //! ```
 //!
-//! `revoke` runs on the creator's destroy and on the last close of the export descriptor, whichever
-//! comes first, and does nothing the second time.
+//! | what | who | state after | connections | memory |
+//! |---|---|---|---|---|
+//! | unpublish | the creator | Bound | ended, mappings emptied | stays |
+//! | rebind | the creator | stays | stay, mappings emptied | new |
+//! | revoke | the creator, or the last close | Dead | ended, mappings emptied | given back |
+//! | lose | the watch on the memory | Dead | ended, mappings emptied | given back |
 //!
 //! # Locks, outermost first
 //!
-//! 1. `mmap_lock` or the lock of one mapping (held by the page-fault code around a fault)
+//! 1. `mmap_lock` or the lock of one mapping (held by the page-fault code around a fault, and by
+//!    those who change the exporter's mappings)
 //! 2. `Segment::life`
-//! 3. `Segment::connections`, the registry's array lock, `i_mmap_rwsem` and page-table locks (inside
-//!    the zap), `StatusTable::inner`: never one inside another
+//! 3. `Segment::connections`, the names' array lock, `i_mmap_rwsem` and page-table locks (inside
+//!    the zap), `StatusTable::inner`, `Watch::state`: never one inside another, but that
+//!    `Events::state` is taken inside `connections`
 //!
 //! Nothing is allocated, and no user memory is touched, while `life` is held: an importer in a tight
-//! memory cgroup must not be able to hold up a revocation. Pins are taken and dropped with no lock
-//! held at all.
+//! memory cgroup must not be able to hold up a revocation. Pins are taken and dropped, and watches
+//! set and removed, with no lock held at all.
 //!
 //! # Why nobody reaches the memory after `revoke`
 //!
 //! An entry for a frame of the segment is made only by a fault that holds `life` for reading and has
 //! seen the connection live. `revoke` holds it for writing from before the connections end until
-//! after every entry of every mapping has been removed; so each fault is either wholly before, and
-//! its entries are removed, or wholly after, and sees the connection ended. Copies of entries that
-//! the kernel makes itself are the other way in: see `mapping.rs` for fork. The frames are unpinned
+//! every entry of every mapping is gone. So an entry is either made before, and removed, or its
+//! fault comes after, and sees that the connection is not live. Copies of entries that the kernel
+//! makes itself are the other way in: see `mapping.rs` for fork and mremap. The frames are unpinned
 //! after that. `Documentation/revocation.md` has the whole argument.
 
-use crate::kapi::caller::Owner;
-use crate::kapi::charge::Charge;
+use crate::backing::{Backing, Memory};
+use crate::connection::{Connection, Connections, Peer};
+use crate::events::Events;
+use crate::interconnect::Interconnect;
+use crate::kapi::caller::{self, Owner};
 use crate::kapi::file::SharedMapping;
-use crate::kapi::pin::Pinned;
+use crate::kapi::present;
 use crate::kapi::rwsem::{ReadGuard, RwSem};
-use crate::kapi::{caller, vma};
+use crate::limits::{self, Share, Ticket};
 use crate::logic::status::Status;
 use crate::logic::{access, extent, range, segid};
-use crate::registry::Registry;
+use crate::names::Names;
 use crate::stats::{Live, What};
-use crate::status::StatusSlot;
+use crate::table::Handle;
+use crate::watch::Watch;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::mm::Mm;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::rbtree::{RBTree, RBTreeNodeReservation};
+use kernel::seq_file::SeqFile;
+use kernel::seq_print;
 use kernel::sync::aref::ARef;
+use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{Arc, Mutex};
 use kernel::{new_mutex, static_lock_class};
 
-/// The memory behind a segment: pinned, charged, and given back when dropped (which sleeps).
-pub(crate) struct Backing {
-    // Fields are dropped in order: unpin first, then credit.
-    pinned: Pinned,
-    _live: Live,
-    _charge: Charge,
-}
-
-impl Backing {
-    /// Charges and pins `length` bytes of the caller's memory at `addr`.
-    pub(crate) fn new(addr: u64, length: u64) -> Result<Self, Status> {
-        let pages = range::export_pages(addr, length, PAGE_SIZE as u64)?;
-        let mm = caller::mm().ok_or(Status::BadAddr)?;
-        let charge = Charge::new(mm, pages).map_err(|_| Status::InsufficientMem)?;
-        vma::check_exportable(kernel::current!().mm().ok_or(Status::BadAddr)?, addr, pages)?;
-        let pinned = Pinned::new(addr, pages)?;
-        Ok(Self {
-            _live: Live::many(What::PinnedPage, pages),
-            pinned,
-            _charge: charge,
-        })
-    }
-
-    /// The frames.
-    pub(crate) fn extents(&self) -> &[extent::Extent] {
-        self.pinned.extents()
-    }
-}
+/// How often memory that changes while it is being pinned is tried again.
+const ATTEMPTS: u32 = 16;
 
 /// What a segment can be asked for, as its state stands.
 enum State {
@@ -99,54 +88,38 @@ enum State {
 /// What the life lock guards.
 pub(crate) struct Life {
     state: State,
-    /// `None` when dead.
+    /// `None` before the memory is bound, and after a revocation.
     backing: Option<Backing>,
 }
 
 impl Life {
     /// The memory, unless the segment is dead.
-    pub(crate) fn backing(&self) -> Option<&Backing> {
-        self.backing.as_ref()
+    pub(crate) fn memory(&self) -> Option<&Memory> {
+        self.backing.as_ref().and_then(Backing::memory)
+    }
+
+    /// The memory, if `watch` is the watch on it.
+    fn watched(&self, watch: &Arc<Watch>) -> Option<&Memory> {
+        let backing = self.backing.as_ref()?;
+        if Arc::ptr_eq(backing.watch(), watch) {
+            backing.memory()
+        } else {
+            None
+        }
     }
 }
 
-/// The connections of a segment, by serial number.
-struct Connections {
-    slots: RBTree<u64, Arc<StatusSlot>>,
-    next: u64,
-}
-
-/// A connection to a publication of a segment. Ends when dropped, if it has not before.
-///
-/// # Invariants
-///
-/// `slot` is among the connections of `segment` under `serial`.
-pub(crate) struct Connection {
-    segment: Arc<Segment>,
-    slot: Arc<StatusSlot>,
-    serial: u64,
-}
-
-impl Connection {
-    /// The segment, in whatever state.
-    pub(crate) fn segment(&self) -> &Segment {
-        &self.segment
-    }
-
-    /// Where the importer's process sees whether the connection is live.
-    pub(crate) fn slot(&self) -> &StatusSlot {
-        &self.slot
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let mut connections = self.segment.connections.lock();
-        let removed = connections.slots.remove_node(&self.serial);
-        drop(connections);
-        // Gives memory back, with the lock released.
-        drop(removed);
-    }
+/// What a comparison of the exporter's pages with the pinned ones comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// They are the same.
+    Same,
+    /// There are none.
+    Absent,
+    /// They are others.
+    Different,
+    /// The memory is not the segment's any more.
+    Over,
 }
 
 /// A segment. See the module's documentation.
@@ -156,51 +129,112 @@ pub(crate) struct Segment {
     life: RwSem<Life>,
     #[pin]
     connections: Mutex<Connections>,
+    #[pin]
+    events: Events,
     /// Address space of all mappings. Files of imports refer to it, and hold a reference to the
     /// segment.
     mapping: SharedMapping,
-    registry: Arc<Registry>,
+    names: Arc<Handle<Names>>,
+    interconnect: &'static dyn Interconnect,
     creator: ARef<Mm>,
     owner: Owner,
     default_mode: u32,
     pages: u64,
+    rebindable: bool,
     /// See [`extent::phase`].
-    phase: u64,
+    phase: Atomic<u64>,
+    _share: Share,
+    _ticket: Ticket,
     _live: Live,
 }
 
+/// What a new segment is to be.
+pub(crate) struct Plan {
+    /// First address of its memory.
+    pub(crate) addr: u64,
+    /// Length in pages.
+    pub(crate) pages: u64,
+    /// Whether it may be given other memory.
+    pub(crate) rebindable: bool,
+    /// Through which it is reached.
+    pub(crate) interconnect: &'static dyn Interconnect,
+    /// It, in its user's account.
+    pub(crate) share: Share,
+    /// It, in the machine's.
+    pub(crate) ticket: Ticket,
+}
+
 impl Segment {
-    /// Makes a segment, not published, of `backing`. The caller is its creator and owner.
+    /// Makes a segment, not published. The caller is its creator and owner. No lock may be held.
     pub(crate) fn new(
-        backing: Backing,
+        plan: Plan,
         mapping: SharedMapping,
-        registry: Arc<Registry>,
-    ) -> Result<Arc<Self>> {
-        let pages = backing.pinned.pages();
-        let phase = extent::phase(backing.extents(), pages);
-        let creator = caller::mm().ok_or(EINVAL)?;
-        Arc::pin_init(
+        names: Arc<Handle<Names>>,
+    ) -> Result<Arc<Self>, Status> {
+        let creator = caller::mm().ok_or(Status::BadAddr)?;
+        let addr = plan.addr;
+        let segment = Arc::pin_init(
             pin_init!(Self {
                 life <- RwSem::new(
-                    Life { state: State::Bound, backing: Some(backing) },
+                    Life { state: State::Bound, backing: None },
                     c"rsm_life",
                     static_lock_class!(),
                 ),
-                connections <- new_mutex!(
-                    Connections { slots: RBTree::new(), next: 0 },
-                    "rsm_connections"
-                ),
+                connections <- new_mutex!(Connections::new(), "rsm_connections"),
+                events <- Events::new(),
                 mapping,
-                registry,
+                names,
+                interconnect: plan.interconnect,
                 creator,
                 owner: Owner::current(),
                 default_mode: access::default_mode(caller::umask()),
-                pages,
-                phase,
+                pages: plan.pages,
+                rebindable: plan.rebindable,
+                phase: Atomic::new(0),
+                _share: plan.share,
+                _ticket: plan.ticket,
                 _live: Live::one(What::Segment),
             }),
             GFP_KERNEL_ACCOUNT,
         )
+        .map_err(|_| Status::InsufficientMem)?;
+        segment.bind(addr)?;
+        Ok(segment)
+    }
+
+    /// Puts the caller's memory at `addr` behind the segment, in place of what there was. No lock
+    /// may be held.
+    fn bind(self: &Arc<Self>, addr: u64) -> Result<(), Status> {
+        for _ in 0..ATTEMPTS {
+            let backing = Backing::new(addr, self.pages)?;
+            let phase = backing
+                .memory()
+                .map_or(0, |memory| extent::phase(memory.extents(), self.pages));
+            let old = {
+                let mut life = self.life.write();
+                if let State::Dead = life.state {
+                    drop(life);
+                    return Err(Status::BadSegHndl);
+                }
+                if !backing.watch().arm(self) {
+                    // The process has changed its mappings meanwhile.
+                    drop(life);
+                    continue;
+                }
+                // Whoever reads the segment has entries for the old frames; they must be gone
+                // before a fault finds the new ones.
+                self.mapping.zap_all();
+                self.phase.store(phase, Relaxed);
+                let old = life.backing.replace(backing);
+                if let Some(old) = &old {
+                    old.watch().off();
+                }
+                old
+            };
+            drop(old);
+            return Ok(());
+        }
+        Err(Status::InsufficientMem)
     }
 
     /// Length in pages.
@@ -210,12 +244,27 @@ impl Segment {
 
     /// See [`extent::phase`].
     pub(crate) fn phase(&self) -> u64 {
-        self.phase
+        self.phase.load(Relaxed)
     }
 
     /// The address space that mappings of the segment belong to.
     pub(crate) fn mapping(&self) -> &SharedMapping {
         &self.mapping
+    }
+
+    /// The interconnect it is reached through.
+    pub(crate) fn interconnect(&self) -> &'static dyn Interconnect {
+        self.interconnect
+    }
+
+    /// The exporter's events.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// The live connections.
+    pub(crate) fn connections(&self) -> &Mutex<Connections> {
+        &self.connections
     }
 
     /// Holds the segment in its present state. Nothing may be allocated, and no user memory
@@ -242,6 +291,14 @@ impl Segment {
         }
     }
 
+    /// Fails unless the segment is published.
+    pub(crate) fn check_published(&self) -> Result<(), Status> {
+        match self.life.read().state {
+            State::Published { .. } => Ok(()),
+            State::Bound | State::Dead => Err(Status::SegNotPublished),
+        }
+    }
+
     fn check_bound(&self) -> Result<(), Status> {
         match self.life.read().state {
             State::Bound => Ok(()),
@@ -256,7 +313,7 @@ impl Segment {
         request: segid::Request,
         acl: Option<u32>,
     ) -> Result<u32, Status> {
-        let id = self.registry.insert(self, request, || self.check_bound())?;
+        let id = self.names.insert(self, request, || self.check_bound())?;
         // From here on the id resolves to this segment, but nobody can connect until the state says
         // so.
         let mut life = self.life.write();
@@ -269,8 +326,57 @@ impl Segment {
             State::Dead => Status::BadSegHndl,
         };
         drop(life);
-        self.registry.remove(id);
+        self.names.remove(id);
         Err(failure)
+    }
+
+    /// Replaces the access list, for connections from now on.
+    pub(crate) fn republish(&self, new: Option<u32>) -> Result<(), Status> {
+        match &mut self.life.write().state {
+            State::Published { acl, .. } => {
+                *acl = new;
+                Ok(())
+            }
+            State::Bound | State::Dead => Err(Status::SegNotPublished),
+        }
+    }
+
+    /// Takes the segment back from its importers. Sleeps; must be called with no lock held.
+    pub(crate) fn unpublish(&self) -> Result<(), Status> {
+        let ended = {
+            let mut life = self.life.write();
+            match life.state {
+                State::Published { .. } => self.withdraw(&mut life, State::Bound),
+                State::Bound | State::Dead => return Err(Status::SegNotPublished),
+            }
+        };
+        drop(ended);
+        Ok(())
+    }
+
+    /// Puts the caller's memory at `addr` behind the segment.
+    pub(crate) fn rebind(self: &Arc<Self>, addr: u64, length: u64) -> Result<(), Status> {
+        if !self.rebindable {
+            return Err(Status::RebindNotAllowed);
+        }
+        self.check_creator()?;
+        if length != self.pages.saturating_mul(PAGE_SIZE as u64) {
+            return Err(Status::BadLength);
+        }
+        {
+            let life = self.life.read();
+            match &life.backing {
+                Some(backing) if backing.memory().is_some() => {
+                    if backing.watch().addr() == addr {
+                        return Ok(());
+                    }
+                }
+                _ => return Err(Status::BadSegHndl),
+            }
+        }
+        // The contract has one code for both here.
+        range::export_pages(addr, length, PAGE_SIZE as u64).map_err(|_| Status::BadAddr)?;
+        self.bind(addr)
     }
 
     /// Fails unless the caller may connect to publication `id` with the rights `want`.
@@ -294,49 +400,126 @@ impl Segment {
         self.authorise(&self.life.read(), id, want)
     }
 
-    /// Connects `slot` to publication `id`. The connection ends when the segment is revoked or the
+    /// Connects `peer` to publication `id`. The connection ends when the publication does or the
     /// result is dropped.
     pub(crate) fn connect(
         self: &Arc<Self>,
         id: u32,
         want: access::Rights,
-        slot: StatusSlot,
+        peer: Arc<Peer>,
     ) -> Result<Connection, Status> {
-        let slot = Arc::new(slot, GFP_KERNEL_ACCOUNT).map_err(|_| Status::InsufficientMem)?;
         let node =
             RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT).map_err(|_| Status::InsufficientMem)?;
         let life = self.life.read();
         self.authorise(&life, id, want)?;
         let mut connections = self.connections.lock();
-        let serial = connections.next;
-        connections.next = serial.wrapping_add(1);
-        connections
-            .slots
-            .insert(node.into_node(serial, slot.clone()));
-        Ok(Connection {
-            segment: self.clone(),
-            slot,
-            serial,
-        })
+        if !limits::allows_import(connections.count()) {
+            drop((connections, life));
+            return Err(Status::InsufficientResources);
+        }
+        let serial = connections.add(peer.clone(), node);
+        drop(connections);
+        drop(life);
+        Ok(Connection::new(self.clone(), id, peer, serial))
+    }
+
+    /// Posts an event to every importer.
+    pub(crate) fn post_to_importers(&self, accumulate: bool) {
+        for peer in self.connections.lock().peers() {
+            peer.events().post(accumulate);
+        }
+    }
+
+    /// Ends the publication, if there is one, and every connection, and empties all mappings. What
+    /// is returned is to be dropped with no lock held.
+    fn withdraw(&self, life: &mut Life, next: State) -> RBTree<u64, Arc<Peer>> {
+        let old = core::mem::replace(&mut life.state, next);
+        if let State::Published { id, .. } = old {
+            self.names.remove(id);
+        }
+        // Importers must be able to tell before the first entry goes away; the fence is in `end()`.
+        let ended = self.connections.lock().end_all();
+        self.mapping.zap_all();
+        ended
+    }
+
+    /// Writes what `/proc/PID/fdinfo` says.
+    pub(crate) fn write_description(&self, out: &SeqFile) {
+        let (state, id) = match self.life.read().state {
+            State::Bound => ("bound", None),
+            State::Published { id, .. } => ("published", Some(id)),
+            State::Dead => ("dead", None),
+        };
+        seq_print!(out, "rsm-state:\t{state}\n");
+        if let Some(id) = id {
+            seq_print!(out, "rsm-segment-id:\t{id:#010x}\n");
+        }
+        let bytes = self.pages.saturating_mul(PAGE_SIZE as u64);
+        seq_print!(out, "rsm-length:\t{bytes}\n");
+        seq_print!(out, "rsm-imports:\t{}\n", self.connections.lock().count());
+        seq_print!(out, "rsm-events:\t{}\n", self.events.pending());
     }
 
     /// Takes the memory back. See the module's documentation. Sleeps; must be called with no lock
     /// held.
     pub(crate) fn revoke(&self) {
-        let backing = {
+        let (ended, mut backing) = {
             let mut life = self.life.write();
-            let old = core::mem::replace(&mut life.state, State::Dead);
-            if let State::Published { id, .. } = old {
-                self.registry.remove(id);
+            let ended = self.withdraw(&mut life, State::Dead);
+            let backing = life.backing.take();
+            if let Some(backing) = &backing {
+                backing.watch().off();
             }
-            // Importers must be able to tell before the first entry goes away; the fence is in
-            // `end()`.
-            for slot in self.connections.lock().slots.values() {
-                slot.end();
-            }
-            self.mapping.zap_all();
-            life.backing.take()
+            (ended, backing)
         };
-        drop(backing);
+        // Pins first: removing the watch may wait for others.
+        drop(backing.as_mut().map(Backing::take_memory));
+        drop((ended, backing));
+    }
+
+    /// The memory that `watch` watches is going away, or has. Sleeps; the caller may hold whatever
+    /// changes of mappings are made under, but no lock of ours.
+    pub(crate) fn lose(&self, watch: &Arc<Watch>) {
+        let (ended, memory) = {
+            let mut life = self.life.write();
+            if life.watched(watch).is_none() {
+                // It stands behind the segment no more.
+                return;
+            }
+            let ended = self.withdraw(&mut life, State::Dead);
+            watch.off();
+            let memory = life.backing.as_mut().and_then(Backing::take_memory);
+            (ended, memory)
+        };
+        drop((ended, memory));
+    }
+
+    /// Whether the pages from `page` on that `watch` watches are in `frames`.
+    pub(crate) fn compare(&self, watch: &Arc<Watch>, page: u64, frames: &[u64]) -> Comparison {
+        let life = self.life.read();
+        let Some(memory) = life.watched(watch) else {
+            return Comparison::Over;
+        };
+        let mut pages = page..;
+        for (&frame, page) in frames.iter().zip(&mut pages) {
+            match extent::locate(memory.extents(), self.pages, page) {
+                Some(run) if run.pfn == frame => (),
+                _ => return Comparison::Different,
+            }
+        }
+        Comparison::Same
+    }
+
+    /// What it means that the exporter has no page in a shared mapping at `page`: the file still
+    /// has the page that `watch` watches, or not.
+    pub(crate) fn compare_absent(&self, watch: &Arc<Watch>, page: u64) -> Comparison {
+        let life = self.life.read();
+        let Some(memory) = life.watched(watch) else {
+            return Comparison::Over;
+        };
+        match extent::locate(memory.extents(), self.pages, page) {
+            Some(run) if !present::is_detached(run.pfn) => Comparison::Same,
+            _ => Comparison::Different,
+        }
     }
 }

@@ -96,10 +96,10 @@ pub(crate) fn run<T: Args>(
     }
 }
 
-/// Implements [`Args`] for a structure, given its size in the first version of the interface and
-/// the members that must be zero.
+/// Implements [`Args`] for a structure, given its size in the first version of the interface, and
+/// for each member that does not take any value the bits that it may have.
 macro_rules! args {
-    ($type:ty, $size:expr, [$($zero:ident),*]) => {
+    ($type:ty, $size:expr, [$($member:ident: $known:expr),*]) => {
         const _: () = assert!(size_of::<$type>() == $size);
 
         // SAFETY: A `repr(C)` structure of integers, whose members fill it (layout tests of the
@@ -116,14 +116,22 @@ macro_rules! args {
             }
 
             fn understood(&self) -> bool {
-                true $(&& self.$zero == 0)*
+                true $(&& self.$member & !$known == 0)*
             }
         }
     };
 }
 
 args!(rsm_query, 32, []);
-args!(rsm_export_create, 32, [flags]);
-args!(rsm_export_publish, 32, [flags, __reserved]);
-args!(rsm_export_destroy, 16, [flags, __reserved]);
-args!(rsm_import_connect, 48, [flags]);
+args!(rsm_attributes, 72, []);
+args!(rsm_topology, 16, []);
+args!(rsm_export_create, 32, [flags: RSM_EXPORT_ALLOW_REBIND]);
+args!(rsm_export_publish, 32, [flags: 0, __reserved: 0]);
+args!(rsm_export_unpublish, 16, [flags: 0, __reserved: 0]);
+args!(rsm_export_republish, 24, [flags: 0]);
+args!(rsm_export_rebind, 32, [flags: 0, __reserved: 0]);
+args!(rsm_export_destroy, 16, [flags: 0, __reserved: 0]);
+args!(rsm_import_connect, 48, [flags: RSM_IMPORT_WAKE_ON_ABORT | RSM_IMPORT_SIGBUS]);
+args!(rsm_import_prefault, 32, [flags: 0, __reserved: 0]);
+args!(rsm_event_post, 16, [flags: RSM_EVENT_NO_ACCUMULATE, __reserved: 0]);
+args!(rsm_event_wait, 16, [flags: 0]);

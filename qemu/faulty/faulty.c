@@ -163,8 +163,12 @@ static int fault_power_off(void)
 
 static int fault_kmemleak(void)
 {
-	char *volatile memory = kmalloc(64, GFP_KERNEL);
+	void *volatile memory;
+	int i;
 
+	/* Of one alone, a copy may lie about on some stack. */
+	for (i = 0; i < LEAKED_OBJECTS; i++)
+		memory = kmalloc(64, GFP_KERNEL);
 	memory = NULL;
 	return 0;
 }

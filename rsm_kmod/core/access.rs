@@ -37,6 +37,16 @@ impl Rights {
         self.0 == 0
     }
 
+    /// The rights for a person: `r` and `w`, or `-`.
+    pub fn letters(self) -> &'static str {
+        match (self.read(), self.write()) {
+            (true, true) => "rw",
+            (true, false) => "r",
+            (false, true) => "w",
+            (false, false) => "-",
+        }
+    }
+
     /// The rights as one digit of a mode: read 4, write 2.
     fn digit(self) -> u32 {
         self.0 >> 6

@@ -7,6 +7,8 @@
 
 pub mod access;
 pub mod extent;
+pub mod limit;
 pub mod range;
 pub mod segid;
+pub mod span;
 pub mod status;

@@ -20,6 +20,12 @@ pub fn export_pages(addr: u64, length: u64, page_size: u64) -> Result<u64, Statu
     Ok(length / page_size)
 }
 
+/// Checks a range of user memory, to the contract's codes; returns the first address beyond.
+pub fn user_range(addr: u64, length: u64, page_size: u64) -> Result<u64, Status> {
+    export_pages(addr, length, page_size)?;
+    addr.checked_add(length).ok_or(Status::BadLength)
+}
+
 /// Whether a window of `pages` pages at page offset `offset` lies inside a segment of
 /// `segment_pages` pages.
 pub fn window_fits(offset: u64, pages: u64, segment_pages: u64) -> bool {

@@ -31,14 +31,18 @@ pub enum Status {
     SegidInUse = 24,
     /// Access refused.
     PermDenied = 27,
+    /// The segment was not made to be given other memory.
+    RebindNotAllowed = 30,
     /// Descriptors, ids or slots used up.
     InsufficientResources = 31,
     /// Out of memory or over the locked-memory limit.
     InsufficientMem = 32,
     /// The connection was revoked.
     ConnAborted = 40,
-    /// Interrupted by a signal or a concurrent unpublish.
+    /// Interrupted by a signal.
     Interrupted = 41,
+    /// Nothing came in time.
+    Timeout = 42,
 }
 
 /// Linux errno values used here.
@@ -54,8 +58,10 @@ pub mod errno {
     pub const EBUSY: i32 = 16;
     pub const ENODEV: i32 = 19;
     pub const EINVAL: i32 = 22;
+    pub const EOPNOTSUPP: i32 = 95;
     pub const EADDRINUSE: i32 = 98;
     pub const ECONNABORTED: i32 = 103;
+    pub const ETIMEDOUT: i32 = 110;
     pub const ESTALE: i32 = 116;
 }
 
@@ -76,10 +82,12 @@ impl Status {
             | Status::BadAcl
             | Status::ReservedSegid => EINVAL,
             Status::SegidInUse => EADDRINUSE,
+            Status::RebindNotAllowed => EOPNOTSUPP,
             Status::InsufficientResources => EAGAIN,
             Status::InsufficientMem => ENOMEM,
             Status::ConnAborted => ECONNABORTED,
             Status::Interrupted => EINTR,
+            Status::Timeout => ETIMEDOUT,
         }
     }
 }

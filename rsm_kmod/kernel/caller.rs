@@ -54,6 +54,20 @@ pub(crate) fn credentials() -> ARef<Credential> {
     unsafe { Credential::from_ptr(cred()) }.into()
 }
 
+/// The caller's real user id as the kernel compares them.
+pub(crate) fn user() -> u64 {
+    // SAFETY: A task's credentials are valid while it runs and are never modified in place.
+    unsafe { u64::from((*cred()).uid.val) }
+}
+
+/// What tells the caller's IPC namespace from all others that there are, were and will be.
+///
+/// Only for system calls: an exiting task has none.
+pub(crate) fn ipc_namespace() -> u64 {
+    // SAFETY: Only the current task changes its own namespaces, and it has them until it exits.
+    unsafe { raw::rsm_helper_ipc_namespace() }
+}
+
 /// The caller's umask.
 pub(crate) fn umask() -> u32 {
     // SAFETY: Reads a field of the current task.

@@ -5,6 +5,7 @@
 
 use super::raw;
 use super::vma::NewVma;
+use super::waitqueue::Poll;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use kernel::bindings;
@@ -12,6 +13,7 @@ use kernel::error::{from_err_ptr, from_result};
 use kernel::ffi::{c_int, c_long, c_uint, c_ulong};
 use kernel::fs::file::{File, FileDescriptorReservation};
 use kernel::prelude::*;
+use kernel::seq_file::SeqFile;
 use kernel::sync::aref::ARef;
 use kernel::sync::{Arc, ArcBorrow};
 
@@ -24,6 +26,10 @@ pub(crate) trait FileObject: Send + Sync + Sized + 'static {
     const IOCTL: bool = false;
     /// Whether [`mmap`](FileObject::mmap) is there.
     const MMAP: bool = false;
+    /// Whether [`poll`](FileObject::poll) is there.
+    const POLL: bool = false;
+    /// Whether [`describe`](FileObject::describe) is there.
+    const DESCRIBED: bool = false;
 
     /// A command. The error for unknown ones is `ENOTTY`.
     fn ioctl(_this: ArcBorrow<'_, Self>, _cmd: u32, _arg: usize) -> Result {
@@ -41,6 +47,14 @@ pub(crate) trait FileObject: Send + Sync + Sized + 'static {
     fn phase(&self) -> u64 {
         0
     }
+
+    /// What can be seen now, as `EPOLL*` bits, by somebody who is to be told of changes.
+    fn poll(&self, _poll: Poll) -> u32 {
+        0
+    }
+
+    /// Writes the lines about this file in `/proc/PID/fdinfo`.
+    fn describe(&self, _out: &SeqFile) {}
 
     /// The last descriptor and mapping are gone.
     fn release(_this: Arc<Self>) {}
@@ -87,6 +101,13 @@ impl<T: FileObject> FileOps<T> {
             {
                 ops.compat_ioctl = bindings::compat_ptr_ioctl;
             }
+        }
+        if T::POLL {
+            ops.poll = Some(poll::<T>);
+        }
+        #[cfg(CONFIG_PROC_FS)]
+        if T::DESCRIBED {
+            ops.show_fdinfo = Some(describe::<T>);
         }
         if T::MMAP {
             ops.mmap = Some(mmap::<T>);
@@ -180,6 +201,33 @@ unsafe extern "C" fn ioctl<T: FileObject>(
         T::ioctl(object, cmd, arg)?;
         Ok(0)
     })
+}
+
+/// # Safety
+///
+/// Only for the kernel to call, on an open file with objects of type `T`.
+unsafe extern "C" fn poll<T: FileObject>(
+    file: *mut bindings::file,
+    table: *mut bindings::poll_table_struct,
+) -> bindings::__poll_t {
+    // SAFETY: As the caller says; the arguments are used within the callback only.
+    unsafe { object::<T>(file).map_or(0, |object| object.poll(Poll::from_raw(file, table))) }
+}
+
+/// # Safety
+///
+/// Only for the kernel to call, on an open file with objects of type `T`.
+#[cfg(CONFIG_PROC_FS)]
+unsafe extern "C" fn describe<T: FileObject>(
+    out: *mut bindings::seq_file,
+    file: *mut bindings::file,
+) {
+    // SAFETY: As the caller says; what is written to is used within the callback only.
+    unsafe {
+        if let Some(object) = object::<T>(file) {
+            object.describe(SeqFile::from_raw(out));
+        }
+    }
 }
 
 /// # Safety

@@ -7,7 +7,9 @@ use super::file::{object, FileObject};
 use super::vma::Vma;
 use core::marker::PhantomData;
 use kernel::bindings;
-use kernel::ffi::c_uint;
+use kernel::error::from_result;
+use kernel::ffi::{c_int, c_uint, c_ulong};
+use kernel::prelude::*;
 
 /// An object whose file can be mapped, and what happens on the mapping.
 ///
@@ -17,6 +19,11 @@ pub(crate) trait Mapped: FileObject {
     const TRACKED: bool = false;
     /// Whether [`huge_fault`](Mapped::huge_fault) is there.
     const HUGE: bool = false;
+
+    /// A mapping is to be split in two. Only asked where `TRACKED` is set.
+    fn may_split(&self) -> Result {
+        Ok(())
+    }
 
     /// A mapping was copied: a part of it split off, moved, or forked. The mmap lock of the address
     /// space it was copied from is held for writing, and no entries have been copied yet.
@@ -52,6 +59,7 @@ impl<T: Mapped> VmOps<T> {
         if T::TRACKED {
             ops.open = Some(open::<T>);
             ops.close = Some(close::<T>);
+            ops.may_split = Some(may_split::<T>);
         }
         if T::HUGE && cfg!(CONFIG_TRANSPARENT_HUGEPAGE) {
             ops.huge_fault = Some(huge_fault::<T>);
@@ -78,6 +86,24 @@ unsafe extern "C" fn open<T: Mapped>(vma: *mut bindings::vm_area_struct) {
     if let Some(object) = unsafe { object::<T>(vma.file()) } {
         object.copied(vma);
     }
+}
+
+/// # Safety
+///
+/// Only for the kernel to call, on a mapping with these callbacks.
+unsafe extern "C" fn may_split<T: Mapped>(
+    vma: *mut bindings::vm_area_struct,
+    _addr: c_ulong,
+) -> c_int {
+    // SAFETY: As the caller says.
+    let vma = unsafe { Vma::from_raw(vma) };
+    from_result(|| {
+        // SAFETY: The mapping keeps its file open; its objects have type `T`.
+        if let Some(object) = unsafe { object::<T>(vma.file()) } {
+            object.may_split()?;
+        }
+        Ok(0)
+    })
 }
 
 /// # Safety

@@ -29,11 +29,24 @@ extern "C" {
         flags: c_int,
     ) -> *mut bindings::file;
 
+    // helpers.c: parameters
+    pub(crate) static rsm_local_node: c_ulong;
+    pub(crate) static rsm_max_segments: c_ulong;
+    pub(crate) static rsm_max_user_segments: c_ulong;
+    pub(crate) static rsm_max_exported_mem: c_ulong;
+    pub(crate) static rsm_max_exported_percent: c_ulong;
+    pub(crate) static rsm_max_imports: c_ulong;
+    pub(crate) static rsm_max_user_imports: c_ulong;
+    pub(crate) static rsm_max_segment_imports: c_ulong;
+    pub(crate) static rsm_max_import_mappings: c_ulong;
+    pub(crate) static rsm_max_user_mappings: c_ulong;
+
     // mm/shmem.c
     pub(crate) fn shmem_mapping(mapping: *mut bindings::address_space) -> bool;
 
     // helpers.c
     pub(crate) fn rsm_helper_current_umask() -> c_int;
+    pub(crate) fn rsm_helper_ipc_namespace() -> u64;
     pub(crate) fn rsm_helper_fatal_signal_pending() -> bool;
     pub(crate) fn rsm_helper_rlimit_memlock() -> c_ulong;
     pub(crate) fn rsm_helper_vm_flags_mod(
@@ -68,6 +81,17 @@ extern "C" {
     pub(crate) fn rsm_helper_page_to_pfn(page: *mut bindings::page) -> c_ulong;
     pub(crate) fn rsm_helper_page_address(page: *mut bindings::page) -> *mut c_void;
     pub(crate) fn rsm_helper_get_page(page: *mut bindings::page);
+    pub(crate) fn rsm_helper_put_page(page: *mut bindings::page);
+    pub(crate) fn rsm_helper_page_detached(pfn: c_ulong) -> bool;
+    pub(crate) fn rsm_helper_mmu_interval_set_seq(
+        notifier: *mut bindings::mmu_interval_notifier,
+        sequence: c_ulong,
+    );
+    pub(crate) fn rsm_helper_poll_wait(
+        file: *mut bindings::file,
+        head: *mut bindings::wait_queue_head,
+        table: *mut bindings::poll_table_struct,
+    );
     #[cfg(CONFIG_PAGE_TABLE_CHECK)]
     pub(crate) fn rsm_helper_page_table_check_on() -> bool;
 }

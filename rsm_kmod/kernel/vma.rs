@@ -20,6 +20,9 @@ use kernel::prelude::*;
 /// this name in `bindings` has another value.)
 const VM_MAYSHARE: bindings::vm_flags_t = 0x80;
 
+/// What the exporter must be allowed to do with memory that it exports.
+pub(crate) const ACCESS: bindings::vm_flags_t = bindings::VM_READ | bindings::VM_WRITE;
+
 /// A mapping during a callback on it.
 ///
 /// # Invariants
@@ -96,6 +99,16 @@ impl Vma {
     pub(crate) fn file(&self) -> *mut bindings::file {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.raw()).vm_file }
+    }
+
+    /// Whether it is a mapping of a file of `object`, with the callbacks `ops`.
+    pub(crate) fn is_of<T: Mapped>(&self, ops: &'static VmOps<T>, object: &T) -> bool {
+        // SAFETY: Valid by the type invariant; a mapping with these callbacks has a file, whose
+        // object is of type `T` and only compared.
+        unsafe {
+            (*self.raw()).vm_ops == ops.as_raw()
+                && core::ptr::eq((*self.file()).private_data.cast::<T>(), object)
+        }
     }
 
     /// The driver's word for this mapping, copied by the kernel when it is split, moved or forked.
@@ -240,7 +253,7 @@ pub(crate) fn check_exportable(mm: &MmWithUser, addr: u64, pages: u64) -> Result
         if !exportable_kind(vma) {
             return Err(Status::BadAddr);
         }
-        writable &= vma.has(bindings::VM_READ | bindings::VM_WRITE);
+        writable &= vma.has(ACCESS);
         at = vma.end();
     }
     if !writable {

@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::ops::Deref;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -18,7 +19,9 @@ use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{fork, pipe, setgroups, setresgid, setresuid, ForkResult, Gid, Pid, Uid};
 
 /// Longest life of a child.
-const PATIENCE_MS: u16 = 60_000;
+fn patience() -> Duration {
+    Duration::from_secs(if super::debug_kernel() { 300 } else { 60 })
+}
 
 /// A child process. Killed if it is dropped before it has ended.
 #[derive(Debug)]
@@ -41,6 +44,12 @@ pub fn spawn(part: impl FnOnce()) -> Process {
         },
         ForkResult::Child => {
             drop(ours);
+            // A child must not keep its parent's parent waiting.
+            let inherited = REPORTS.swap(theirs.as_raw_fd(), Ordering::Relaxed);
+            if inherited >= 0 {
+                // SAFETY: its owner is a frame of the parent's stack, which never ends here.
+                unsafe { libc::close(inherited) };
+            }
             set_pdeathsig(Signal::SIGKILL).expect("prctl");
             let code = run(File::from(theirs), part);
             // SAFETY: ends the process without running what belongs to the parent.
@@ -48,6 +57,9 @@ pub fn spawn(part: impl FnOnce()) -> Process {
         }
     }
 }
+
+/// Where this process reports to; -1 if it has not been spawned here.
+static REPORTS: AtomicI32 = AtomicI32::new(-1);
 
 thread_local!(static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) });
 
@@ -93,10 +105,12 @@ impl Process {
     #[track_caller]
     fn end(mut self) -> (WaitStatus, String) {
         let mut fds = [PollFd::new(self.reports.as_fd(), PollFlags::POLLIN)];
-        let ready = poll(&mut fds, PollTimeout::from(PATIENCE_MS)).expect("poll");
+        let patience = patience();
+        let timeout = PollTimeout::try_from(patience).expect("a time that fits");
+        let ready = poll(&mut fds, timeout).expect("poll");
         assert!(
             ready > 0,
-            "child {} has not ended after {PATIENCE_MS} ms",
+            "child {} has not ended after {patience:?}",
             self.pid
         );
         let mut message = String::new();
@@ -134,6 +148,12 @@ pub fn become_user(uid: u32, gid: u32, groups: &[u32]) {
     setresuid(uid, uid, uid).expect("setresuid");
     // Changing credentials has cleared it.
     set_pdeathsig(Signal::SIGKILL).expect("prctl");
+}
+
+/// Is the process asleep in this system call?
+pub fn asleep_in(pid: Pid, call: libc::c_long) -> bool {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    line.split(' ').next() == Some(&call.to_string())
 }
 
 /// Keeps the calling thread on one processor.
@@ -209,6 +229,16 @@ impl Steps {
         super::wait_until(&format!("step {step}"), 50, || {
             self.reached[step].load(Ordering::SeqCst)
         });
+    }
+
+    /// The same without sleeping, for those who must be there at once.
+    #[track_caller]
+    pub fn spin_for_step(&self, step: usize) {
+        let deadline = Instant::now() + Duration::from_secs(50);
+        while !self.reached[step].load(Ordering::SeqCst) {
+            assert!(Instant::now() < deadline, "not within 50 s: step {step}");
+            std::thread::yield_now();
+        }
     }
 
     pub fn pass(&self, number: u32) {

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Connections of imports to a publication of a segment.
+//!
+//! A connection is live from connect until the publication ends. Ended, it leaves the segment's
+//! list; the import keeps it to tell its own state.
+//!
+//! Locks: `Connections` is guarded by a mutex of the segment's, see there.
+
+use crate::events::Events;
+use crate::segment::Segment;
+use crate::status::StatusSlot;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::prelude::*;
+use kernel::rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation};
+use kernel::sync::Arc;
+
+/// The importer's end of a connection.
+#[pin_data]
+pub(crate) struct Peer {
+    status: StatusSlot,
+    #[pin]
+    events: Events,
+    /// Whether the end of the connection ends waits for events.
+    wake: bool,
+}
+
+impl Peer {
+    /// An end with a status slot.
+    pub(crate) fn new(status: StatusSlot, wake: bool) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                status,
+                events <- Events::new(),
+                wake,
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Where the importer's process sees whether the connection is live.
+    pub(crate) fn slot(&self) -> &StatusSlot {
+        &self.status
+    }
+
+    /// The importer's events.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Ends the connection; a full fence, see [`StatusSlot::end`].
+    pub(crate) fn end(&self) {
+        self.status.end();
+        if self.wake {
+            self.events.hang_up();
+        }
+    }
+}
+
+/// The live connections of a segment, by serial number.
+pub(crate) struct Connections {
+    peers: RBTree<u64, Arc<Peer>>,
+    count: u64,
+    next: u64,
+}
+
+impl Connections {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self {
+            peers: RBTree::new(),
+            count: 0,
+            next: 0,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Adds one, and returns its serial number.
+    pub(crate) fn add(
+        &mut self,
+        peer: Arc<Peer>,
+        node: RBTreeNodeReservation<u64, Arc<Peer>>,
+    ) -> u64 {
+        let serial = self.next;
+        self.next = serial.wrapping_add(1);
+        self.count = self.count.saturating_add(1);
+        self.peers.insert(node.into_node(serial, peer));
+        serial
+    }
+
+    /// The importers' ends.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        self.peers.values()
+    }
+
+    /// Ends all. What is returned is to be dropped with no lock held.
+    pub(crate) fn end_all(&mut self) -> RBTree<u64, Arc<Peer>> {
+        for peer in self.peers.values() {
+            peer.end();
+        }
+        self.count = 0;
+        core::mem::replace(&mut self.peers, RBTree::new())
+    }
+
+    fn remove(&mut self, serial: u64) -> Option<RBTreeNode<u64, Arc<Peer>>> {
+        let removed = self.peers.remove_node(&serial);
+        if removed.is_some() {
+            self.count = self.count.saturating_sub(1);
+        }
+        removed
+    }
+}
+
+/// A connection. Ends when dropped, if it has not before.
+///
+/// # Invariants
+///
+/// While the connection is live, `peer` is among those of `segment` under `serial`.
+pub(crate) struct Connection {
+    segment: Arc<Segment>,
+    /// Of the publication.
+    id: u32,
+    peer: Arc<Peer>,
+    serial: u64,
+}
+
+impl Connection {
+    /// The connection to publication `id` that was added to `segment` under `serial`.
+    pub(crate) fn new(segment: Arc<Segment>, id: u32, peer: Arc<Peer>, serial: u64) -> Self {
+        // INVARIANT: As the caller says.
+        Self {
+            segment,
+            id,
+            peer,
+            serial,
+        }
+    }
+
+    /// The segment, in whatever state.
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// The segment id of the publication.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The importer's end.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let removed = self.segment.connections().lock().remove(self.serial);
+        // Gives memory back, with the lock released.
+        drop(removed);
+    }
+}

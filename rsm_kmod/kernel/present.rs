@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which pages an address space has in a range now, without making it have any.
+
+use super::raw;
+use super::vma::Vma;
+use core::ptr::{self, NonNull};
+use kernel::bindings;
+use kernel::ffi::{c_int, c_ulong};
+use kernel::mm::{Mm, MmWithUser, MmWithUserAsync};
+use kernel::page::PAGE_SIZE;
+use kernel::sync::aref::ARef;
+
+/// Most pages that are looked at in one go.
+pub(crate) const BATCH: usize = 64;
+
+/// What was seen from an address on.
+pub(crate) enum Seen {
+    /// So many pages, whose frames have been stored.
+    Pages(usize),
+    /// No page at the address itself. Whether a shared mapping is there, whose pages belong to a
+    /// file.
+    Absent { shared: bool },
+    /// The address space has ended.
+    Ended,
+}
+
+/// Looks at up to `frames.len()` pages from `addr` on.
+///
+/// Waits for the mmap lock, and for nothing else: what is not there is not brought in.
+pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -> Seen {
+    let Some(mm) = mm.mmget_not_zero() else {
+        return Seen::Ended;
+    };
+    // Should this be the last reference, the address space is not torn down here: that may wait for
+    // the caller.
+    let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm);
+    let guard = mm.mmap_read_lock();
+    let mut pages = [ptr::null_mut::<bindings::page>(); BATCH];
+    // SAFETY: The address space is held and locked for reading; `pages` has room for what is asked.
+    let got = unsafe {
+        bindings::get_user_pages_remote(
+            mm.as_raw(),
+            addr as c_ulong,
+            want.min(BATCH) as c_ulong,
+            bindings::FOLL_NOFAULT,
+            pages.as_mut_ptr(),
+            ptr::null_mut::<c_int>(),
+        )
+    };
+    let got = usize::try_from(got).unwrap_or(0);
+    if got == 0 {
+        // SAFETY: As above.
+        let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), addr as usize) });
+        // SAFETY: Found under the lock, which is held until the end.
+        let vma = vma.map(|vma| unsafe { Vma::from_raw(vma.as_ptr()) });
+        let shared = vma.is_some_and(|vma| vma.start() <= addr && vma.is_shared());
+        drop(guard);
+        return Seen::Absent { shared };
+    }
+    drop(guard);
+    for (frame, &page) in frames.iter_mut().zip(pages.iter()).take(got) {
+        // SAFETY: The page was returned with a reference, which is given up here.
+        unsafe {
+            *frame = raw::rsm_helper_page_to_pfn(page) as u64;
+            raw::rsm_helper_put_page(page);
+        }
+    }
+    Seen::Pages(got)
+}
+
+/// Whether the page at `pfn` belongs to no file and no anonymous memory any more: the file was
+/// truncated there.
+///
+/// The caller must hold a pin on it.
+pub(crate) fn is_detached(pfn: u64) -> bool {
+    // SAFETY: The frame is pinned, so it has a page.
+    unsafe { raw::rsm_helper_page_detached(pfn as usize) }
+}
+
+/// How many bytes a number of pages has; for addresses inside a range that has been checked.
+pub(crate) fn bytes(pages: u64) -> u64 {
+    pages.wrapping_mul(PAGE_SIZE as u64)
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Watching the exporter's memory: what the process does to it behind the module's back.
+//!
+//! # States
+//!
+//! ```text
+//!   Forming ──arm()──▶ Armed ──off()──▶ Off
+//!      └──unmapped, before arm(): the memory is given up, and bound again from the start
+//! ```
+//!
+//! The memory is pinned while its watch forms, so whatever happens from before the first look at the
+//! mappings is noted. `off()` is called with the segment's life lock held for writing and after its
+//! mappings have been emptied: who sees `Off` knows that nobody reaches the memory any more.
+//!
+//! # Changes and what is done
+//!
+//! | change | done | waited for |
+//! |---|---|---|
+//! | unmapped, moved, address space ends | segment dies | yes |
+//! | protection changed, and reading or writing is gone | segment dies | yes |
+//! | protection changed otherwise (NUMA hints, write protection) | nothing | |
+//! | write-protected, soft-dirty | nothing | |
+//! | entries cleared | looks whether other pages are there, or none; if so, segment dies | no |
+//!
+//! A change comes under locks that must not be held while entries are removed (those of the reverse
+//! maps, and the notifier's own order), so the callback leaves the work to `ENDING` and waits for
+//! its completion. Cleared entries come under the tightest of locks and mean nothing most of the
+//! time (reclaim, page merging, a huge page being split), so they are looked at in `LOOKING`, when
+//! the change is over. A page is there, or it is known not to be once it has been absent from a
+//! private mapping for some time; one absent from a mapping of shared memory is still the file's,
+//! unless the file has given it up.
+//!
+//! Locks: `state` is a leaf. `LOOKING` takes the mmap lock and, after it has released it, the life
+//! lock; `ENDING` takes the life lock, never the mmap lock, which the one who waits may hold.
+
+use crate::kapi::notifier::{Change, Kind, Notifier, Watcher};
+use crate::kapi::present::{self, Seen};
+use crate::kapi::queue::{QueueCell, Running};
+use crate::kapi::time;
+use crate::logic::span::Span;
+use crate::segment::{Comparison, Segment};
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::mm::Mm;
+use kernel::page::PAGE_SIZE;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::sync::{Arc, ArcBorrow, Completion, SpinLock};
+use kernel::workqueue::{impl_has_work, Work, WorkItem};
+use kernel::{new_spinlock, new_work};
+
+/// Where segments die. Somebody waits for it, maybe in memory reclaim.
+static ENDING: QueueCell = QueueCell::new();
+
+/// Where pages are looked at.
+static LOOKING: QueueCell = QueueCell::new();
+
+/// How often, and how many milliseconds apart, a page that is absent is looked for. Migration takes
+/// pages away for moments.
+const LOOKS: u32 = 10;
+const PAUSE: u32 = 10;
+
+/// The queues, which run while the module is loaded.
+pub(crate) struct Queues {
+    _looking: Running,
+    _ending: Running,
+}
+
+impl Queues {
+    /// Starts them.
+    pub(crate) fn start() -> Result<Self> {
+        Ok(Self {
+            _ending: ENDING.start(c"rsm_ending", true)?,
+            _looking: LOOKING.start(c"rsm_looking", false)?,
+        })
+    }
+}
+
+enum State {
+    /// The memory is being pinned.
+    Forming {
+        /// Some of it is not what was pinned any more.
+        lost: bool,
+        /// Some of it may not be.
+        cleared: bool,
+    },
+    /// A segment stands on it.
+    Armed {
+        segment: Arc<Segment>,
+        /// Pages to look at.
+        cleared: Option<Span>,
+    },
+    /// No segment stands on it any more.
+    Off,
+}
+
+/// A watch on the memory of one binding.
+#[pin_data]
+pub(crate) struct Watch {
+    mm: ARef<Mm>,
+    addr: u64,
+    pages: u64,
+    #[pin]
+    state: SpinLock<State>,
+    /// Done when the segment is dead.
+    #[pin]
+    ended: Completion,
+    #[pin]
+    ending: Work<Watch, 0>,
+    #[pin]
+    looking: Work<Watch, 1>,
+}
+
+impl_has_work! {
+    impl HasWork<Self, 0> for Watch { self.ending }
+}
+impl_has_work! {
+    impl HasWork<Self, 1> for Watch { self.looking }
+}
+
+/// A watch with its notifier, which is removed when this is dropped: with no lock held.
+pub(crate) struct Watching {
+    _notifier: Pin<KBox<Notifier<Watch>>>,
+    watch: Arc<Watch>,
+}
+
+impl Watching {
+    /// Watches `pages` pages from `addr` on. When this returns every change is noted. No lock may
+    /// be held.
+    pub(crate) fn new(mm: &Mm, addr: u64, pages: u64) -> Result<Self> {
+        let watch = Arc::pin_init(
+            pin_init!(Watch {
+                mm: mm.into(),
+                addr,
+                pages,
+                state <- new_spinlock!(
+                    State::Forming { lost: false, cleared: false },
+                    "rsm_watch"
+                ),
+                ended <- Completion::new(),
+                ending <- new_work!("rsm_ending"),
+                looking <- new_work!("rsm_looking"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let notifier = KBox::pin_init(
+            Notifier::new(mm, addr, present::bytes(pages), watch.clone()),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        notifier.settle();
+        Ok(Self {
+            _notifier: notifier,
+            watch,
+        })
+    }
+
+    /// The watch.
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+}
+
+impl Watch {
+    /// First address.
+    pub(crate) fn addr(&self) -> u64 {
+        self.addr
+    }
+
+    /// The memory is about to stand behind `segment`. Fails if it is not what was pinned any more.
+    pub(crate) fn arm(self: &Arc<Self>, segment: &Arc<Segment>) -> bool {
+        let mut state = self.state.lock();
+        match *state {
+            State::Forming {
+                lost: false,
+                cleared,
+            } => {
+                *state = State::Armed {
+                    segment: segment.clone(),
+                    cleared: cleared.then_some(Span::new(0, self.pages)),
+                };
+                drop(state);
+                if cleared {
+                    self.look();
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// No segment stands on the memory any more, and nobody reaches it.
+    pub(crate) fn off(&self) {
+        let old = core::mem::replace(&mut *self.state.lock(), State::Off);
+        // The caller has a reference to the segment, so this is not the last.
+        drop(old);
+    }
+
+    fn segment(&self) -> Option<Arc<Segment>> {
+        match &*self.state.lock() {
+            State::Armed { segment, .. } => Some(segment.clone()),
+            _ => None,
+        }
+    }
+
+    /// Leaves the end of the segment to the queue.
+    fn end(self: Arc<Self>) {
+        if let Some(queue) = ENDING.get() {
+            // If it is queued already, that will do.
+            let _ = queue.enqueue::<_, 0>(self);
+        }
+    }
+
+    /// Leaves a look at the pages to the queue.
+    fn look(self: &Arc<Self>) {
+        if let Some(queue) = LOOKING.get() {
+            let _ = queue.enqueue::<_, 1>(self.clone());
+        }
+    }
+
+    /// The part of a change that concerns the memory, in addresses.
+    fn part(&self, change: &Change<'_>) -> (u64, u64) {
+        let end = self.addr.wrapping_add(present::bytes(self.pages));
+        (change.start().max(self.addr), change.end().min(end))
+    }
+
+    /// What there is to look at, which is not there to be looked at any more then.
+    fn take_cleared(&self) -> Option<(Arc<Segment>, Span)> {
+        match &mut *self.state.lock() {
+            State::Armed { segment, cleared } => cleared.take().map(|span| (segment.clone(), span)),
+            _ => None,
+        }
+    }
+
+    /// Puts pages among those to be looked at; false if there is no need to.
+    fn add_cleared(&self, more: Span) -> bool {
+        match &mut *self.state.lock() {
+            State::Forming { cleared, .. } => {
+                *cleared = true;
+                false
+            }
+            State::Armed { cleared, .. } => {
+                *cleared = Some(match *cleared {
+                    Some(span) => span.join(more),
+                    None => more,
+                });
+                true
+            }
+            State::Off => false,
+        }
+    }
+
+    /// Compares what the exporter has at `span` with what is pinned.
+    fn compare(self: &Arc<Self>, segment: &Segment, span: Span) -> Comparison {
+        let mut frames = [0; present::BATCH];
+        let mut page = span.first();
+        while page < span.end() {
+            let want = usize::try_from(span.end() - page).unwrap_or(usize::MAX);
+            let addr = self.addr.wrapping_add(present::bytes(page));
+            let (result, seen) = match present::look(&self.mm, addr, &mut frames, want) {
+                Seen::Pages(count) => {
+                    let frames = frames.get(..count).unwrap_or(&[]);
+                    (segment.compare(self, page, frames), count as u64)
+                }
+                Seen::Absent { shared: true } => (segment.compare_absent(self, page), 1),
+                Seen::Absent { shared: false } => (Comparison::Absent, 1),
+                // That is told by itself.
+                Seen::Ended => (Comparison::Over, 1),
+            };
+            if result != Comparison::Same {
+                return result;
+            }
+            page = page.saturating_add(seen);
+        }
+        Comparison::Same
+    }
+}
+
+impl Watcher for Watch {
+    fn changing(this: ArcBorrow<'_, Self>, change: &Change<'_>) -> bool {
+        let (start, end) = this.part(change);
+        match change.kind() {
+            Kind::Harmless => return true,
+            Kind::Protection if !change.access_lost(start, end) => return true,
+            Kind::Cleared => {
+                let first = start.wrapping_sub(this.addr) / PAGE_SIZE as u64;
+                let last = end.wrapping_sub(this.addr).div_ceil(PAGE_SIZE as u64);
+                if this.add_cleared(Span::new(first, last)) {
+                    Arc::from(this).look();
+                }
+                return true;
+            }
+            Kind::Unmapped | Kind::Protection => (),
+        }
+        match &mut *this.state.lock() {
+            State::Forming { lost, .. } => {
+                *lost = true;
+                return true;
+            }
+            State::Armed { .. } => (),
+            State::Off => return true,
+        }
+        Arc::from(this).end();
+        if change.may_sleep() {
+            this.ended.wait_for_completion();
+        }
+        change.may_sleep()
+    }
+}
+
+impl WorkItem<0> for Watch {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let segment = this.segment();
+        if let Some(segment) = &segment {
+            segment.lose(&this);
+        }
+        this.ended.complete_all();
+    }
+}
+
+impl WorkItem<1> for Watch {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let mut looks = 0;
+        while let Some((segment, span)) = this.take_cleared() {
+            match this.compare(&segment, span) {
+                Comparison::Same => looks = 0,
+                Comparison::Over => return,
+                Comparison::Absent if looks < LOOKS => {
+                    looks += 1;
+                    time::pause(PAUSE);
+                    this.add_cleared(span);
+                }
+                Comparison::Absent | Comparison::Different => {
+                    segment.lose(&this);
+                    this.ended.complete_all();
+                    return;
+                }
+            }
+        }
+    }
+}
