@@ -8,11 +8,16 @@
 //! Locks: `Connections` is guarded by a mutex of the segment's, see there.
 
 use crate::events::Events;
+use crate::kapi::caller;
+use crate::logic::access::Rights;
 use crate::segment::Segment;
 use crate::status::StatusSlot;
+use core::fmt;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation};
+use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::Arc;
 
 /// The importer's end of a connection.
@@ -23,16 +28,26 @@ pub(crate) struct Peer {
     events: Events,
     /// Whether the end of the connection ends waits for events.
     wake: bool,
+    rights: Rights,
+    /// Process that connected.
+    pid: u32,
+    mappings: Atomic<u64>,
+    /// Pages in all mappings.
+    pages: Atomic<u64>,
 }
 
 impl Peer {
-    /// An end with a status slot.
-    pub(crate) fn new(status: StatusSlot, wake: bool) -> Result<Arc<Self>> {
+    /// The caller's end, with a status slot.
+    pub(crate) fn new(status: StatusSlot, rights: Rights, wake: bool) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 status,
                 events <- Events::new(),
                 wake,
+                rights,
+                pid: caller::process_id(),
+                mappings: Atomic::new(0),
+                pages: Atomic::new(0),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -48,12 +63,48 @@ impl Peer {
         &self.events
     }
 
+    /// What the connection may do.
+    pub(crate) fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    /// Mappings of the import.
+    pub(crate) fn mappings(&self) -> u64 {
+        self.mappings.load(Relaxed)
+    }
+
+    /// Notes a mapping that adds `pages` pages to those that are mapped.
+    pub(crate) fn add_mapping(&self, pages: u64) {
+        self.mappings.add(1, Relaxed);
+        let _ = self.pages.fetch_add(pages, Relaxed);
+    }
+
+    /// Notes the end of a mapping of `pages` pages.
+    pub(crate) fn end_mapping(&self, pages: u64) {
+        let _ = self.mappings.fetch_sub(1, Relaxed);
+        let _ = self.pages.fetch_sub(pages, Relaxed);
+    }
+
     /// Ends the connection; a full fence, see [`StatusSlot::end`].
     pub(crate) fn end(&self) {
         self.status.end();
         if self.wake {
             self.events.hang_up();
         }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "pid={} rights={} mappings={} mapped={} events={}",
+            self.pid,
+            self.rights.letters(),
+            self.mappings(),
+            self.pages.load(Relaxed).saturating_mul(PAGE_SIZE as u64),
+            self.events.pending(),
+        )
     }
 }
 
@@ -95,6 +146,13 @@ impl Connections {
     /// The importers' ends.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
         self.peers.values()
+    }
+
+    /// The first one whose serial number is at least `serial`, with that number.
+    pub(crate) fn at_or_after(&self, serial: u64) -> Option<(u64, Arc<Peer>)> {
+        let cursor = self.peers.cursor_lower_bound(&serial)?;
+        let (serial, peer) = cursor.current();
+        Some((*serial, peer.clone()))
     }
 
     /// Ends all. What is returned is to be dropped with no lock held.

@@ -15,6 +15,7 @@ use crate::limits::{Account, User};
 use crate::logic::range;
 use crate::loopback::Loopback;
 use crate::names::{Ids, Names};
+use crate::roll::Roll;
 use crate::stats::{Live, What};
 use crate::status::{StatusTable, PAGES, SLOTS};
 use crate::table::{Handle, Table};
@@ -45,6 +46,7 @@ pub(crate) struct Device {
     ids: Arc<Ids>,
     namespaces: Arc<Table<Names>>,
     users: Arc<Table<Account>>,
+    roll: Arc<Roll>,
     #[pin]
     misc: Opaque<bindings::miscdevice>,
 }
@@ -56,11 +58,12 @@ unsafe impl Sync for Device {}
 
 impl Device {
     /// Registers the device.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+    pub(crate) fn new(roll: Arc<Roll>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             ids: Ids::new()?,
             namespaces: Table::new()?,
             users: Table::new()?,
+            roll,
             misc <- Opaque::try_ffi_init(|slot: *mut bindings::miscdevice| {
                 let mut misc: bindings::miscdevice = pin_init::zeroed();
                 misc.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
@@ -89,6 +92,7 @@ pub(crate) struct Controller {
     interconnect: &'static dyn Interconnect,
     names: Arc<Handle<Names>>,
     user: Arc<User>,
+    roll: Arc<Roll>,
     status: Arc<StatusTable>,
     _live: Live,
 }
@@ -107,6 +111,11 @@ impl Controller {
     /// Who opened the descriptor.
     pub(crate) fn user(&self) -> &Arc<User> {
         &self.user
+    }
+
+    /// Where segments are listed.
+    pub(crate) fn roll(&self) -> &Arc<Roll> {
+        &self.roll
     }
 
     /// The status table of imports connected through this descriptor.
@@ -169,6 +178,7 @@ impl Open for Controller {
                     })?,
                     GFP_KERNEL_ACCOUNT,
                 )?,
+                roll: device.roll.clone(),
                 status: StatusTable::new()?,
                 _live: Live::one(What::Controller),
             },

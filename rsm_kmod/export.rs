@@ -37,6 +37,7 @@ pub(crate) fn create(
         rebindable: args.flags & RSM_EXPORT_ALLOW_REBIND != 0,
         interconnect: controller.interconnect(),
         share: Share::new(controller.user(), Owned::Segment)?,
+        roll: controller.roll().clone(),
         ticket: Ticket::new(Counted::Segments, 1)?,
     };
     let file = AnonFile::with_inode(c"[rsm-export]", &FILE_OPS)?;
@@ -49,6 +50,10 @@ pub(crate) fn create(
             return Err(error.into());
         }
     };
+    if let Err(error) = segment.enrol() {
+        segment.revoke();
+        return Err(error.into());
+    }
     args.fd = fd.reserved_fd() as i32;
     Ok(Commit::Fd(file.finish(segment, fd)))
 }
@@ -156,5 +161,6 @@ impl FileObject for Segment {
 
     fn release(this: Arc<Self>) {
         this.revoke();
+        this.strike();
     }
 }

@@ -18,6 +18,9 @@
 
 #include <asm/pgalloc.h>
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 unsigned long rsm_local_node;
 module_param_named(local_node, rsm_local_node, ulong, 0444);
 MODULE_PARM_DESC(local_node, "node id of this machine, 0 to 63");
@@ -176,6 +179,46 @@ void rsm_helper_poll_wait(struct file *file, struct wait_queue_head *head,
 			  struct poll_table_struct *table)
 {
 	poll_wait(file, head, table);
+}
+
+void rsm_trace_create(u64 segment, u64 addr, u64 pages)
+{
+	trace_rsm_create(segment, addr, pages);
+}
+
+void rsm_trace_publish(u64 segment, u32 id)
+{
+	trace_rsm_publish(segment, id);
+}
+
+void rsm_trace_connect(u64 segment, u32 id, u32 rights)
+{
+	trace_rsm_connect(segment, id, rights);
+}
+
+void rsm_trace_map(u64 segment, u64 addr, u64 offset, u64 pages)
+{
+	trace_rsm_map(segment, addr, offset, pages);
+}
+
+void rsm_trace_fault(u64 segment, u64 addr, u64 pages, bool live)
+{
+	trace_rsm_fault(segment, addr, pages, live);
+}
+
+void rsm_trace_rebind(u64 segment, u64 addr)
+{
+	trace_rsm_rebind(segment, addr);
+}
+
+void rsm_trace_revoke(u64 segment, u32 reason, u64 imports, u64 nanoseconds)
+{
+	trace_rsm_revoke(segment, reason, imports, nanoseconds);
+}
+
+void rsm_trace_destroy(u64 segment)
+{
+	trace_rsm_destroy(segment);
 }
 
 #ifdef CONFIG_PAGE_TABLE_CHECK

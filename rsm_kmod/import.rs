@@ -9,6 +9,7 @@ use crate::connection::{Connection, Peer};
 use crate::device::Controller;
 use crate::kapi::file::{self, AnonFile, FileObject, FileOps};
 use crate::kapi::params;
+use crate::kapi::trace;
 use crate::kapi::vma::NewVma;
 use crate::kapi::waitqueue::Poll;
 use crate::limits::{Counted, Owned, Share, Ticket};
@@ -29,19 +30,16 @@ use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
-use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{Arc, ArcBorrow};
 
 /// An import.
 #[pin_data]
 pub(crate) struct Import {
     connection: Connection,
-    rights: Rights,
     /// Access after a revocation is an error, not private memory.
     sigbus: bool,
     #[pin]
     views: Views,
-    mappings: Atomic<u64>,
     share: Share,
     _ticket: Ticket,
     _live: Live,
@@ -55,7 +53,7 @@ impl Import {
 
     /// What the connection may do.
     pub(crate) fn rights(&self) -> Rights {
-        self.rights
+        self.connection.peer().rights()
     }
 
     /// What its mappings hold after a revocation.
@@ -77,29 +75,29 @@ impl Import {
     pub(crate) fn check_mappings(&self) -> Result<(), Status> {
         match params::max_import_mappings() {
             0 => Ok(()),
-            most if self.mappings.load(Relaxed) < most => Ok(()),
+            most if self.connection.peer().mappings() < most => Ok(()),
             _ => Err(Status::InsufficientResources),
         }
     }
 
-    /// Counts a new mapping, if that is allowed.
-    pub(crate) fn begin_mapping(&self) -> Result<(), Status> {
+    /// Counts a new mapping of `pages` pages, if that is allowed.
+    pub(crate) fn begin_mapping(&self, pages: u64) -> Result<(), Status> {
         self.check_mappings()?;
         self.share.user().take(Owned::Mapping)?;
-        self.mappings.add(1, Relaxed);
+        self.connection.peer().add_mapping(pages);
         Ok(())
     }
 
     /// Counts a mapping that the kernel has made, and that cannot be refused: of a forked process,
-    /// or a part of another.
-    pub(crate) fn add_mapping(&self) {
+    /// or a part of another, which adds no pages.
+    pub(crate) fn add_mapping(&self, pages: u64) {
         self.share.user().add(Owned::Mapping);
-        self.mappings.add(1, Relaxed);
+        self.connection.peer().add_mapping(pages);
     }
 
-    /// Discounts a mapping.
-    pub(crate) fn end_mapping(&self) {
-        let _ = self.mappings.fetch_sub(1, Relaxed);
+    /// Discounts a mapping of `pages` pages.
+    pub(crate) fn end_mapping(&self, pages: u64) {
+        self.connection.peer().end_mapping(pages);
         self.share.user().give_back(Owned::Mapping);
     }
 }
@@ -122,6 +120,7 @@ pub(crate) fn connect(
     let file = AnonFile::with_mapping(c"[rsm-import]", &FILE_OPS, segment.mapping())?;
     let peer = Peer::new(
         controller.status().claim()?,
+        want,
         args.flags & RSM_IMPORT_WAKE_ON_ABORT != 0,
     )?;
     let connection = segment.connect(id, want, peer)?;
@@ -130,19 +129,19 @@ pub(crate) fn connect(
     args.status_slot = slot.index();
     args.generation = slot.generation();
     args.length = segment.pages().saturating_mul(PAGE_SIZE as u64);
+    let sigbus = args.flags & RSM_IMPORT_SIGBUS != 0;
     let import = Arc::pin_init(
         pin_init!(Import {
             connection,
-            rights: want,
-            sigbus: args.flags & RSM_IMPORT_SIGBUS != 0,
+            sigbus,
             views <- Views::new(),
-            mappings: Atomic::new(0),
             share,
             _ticket: ticket,
             _live: Live::one(What::Import),
         }),
         GFP_KERNEL_ACCOUNT,
     )?;
+    trace::connect(segment.number(), id, args.perm);
     Ok(Commit::Fd(file.finish(import, fd)))
 }
 
@@ -209,10 +208,14 @@ impl FileObject for Import {
         let live = if self.is_live() { "live" } else { "aborted" };
         seq_print!(out, "rsm-connection:\t{live}\n");
         seq_print!(out, "rsm-segment-id:\t{:#010x}\n", self.connection.id());
-        seq_print!(out, "rsm-rights:\t{}\n", self.rights.letters());
+        seq_print!(out, "rsm-rights:\t{}\n", self.rights().letters());
         let bytes = self.segment().pages().saturating_mul(PAGE_SIZE as u64);
         seq_print!(out, "rsm-length:\t{bytes}\n");
-        seq_print!(out, "rsm-mappings:\t{}\n", self.mappings.load(Relaxed));
+        seq_print!(
+            out,
+            "rsm-mappings:\t{}\n",
+            self.connection.peer().mappings()
+        );
         let pending = self.connection.peer().events().pending();
         seq_print!(out, "rsm-events:\t{pending}\n");
     }

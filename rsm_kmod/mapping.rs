@@ -26,12 +26,14 @@ use crate::import::Import;
 use crate::kapi::fault::{self, Fault, Outcome};
 use crate::kapi::mapped::{Mapped, VmOps};
 use crate::kapi::prefault;
+use crate::kapi::trace;
 use crate::kapi::vma::{NewVma, Vma};
 use crate::logic::extent::{self, Window};
 use crate::logic::range;
 use crate::logic::status::Status;
 use crate::uapi::errno;
 use kernel::bindings;
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 
 static OPS: VmOps<Import> = VmOps::new();
@@ -64,11 +66,17 @@ pub(crate) fn map(import: &Import, vma: NewVma<'_, Import>) -> Result {
     if !rights.write() {
         clear |= bindings::VM_MAYWRITE;
     }
-    import.begin_mapping().map_err(errno)?;
+    import.begin_mapping(vma.pages()).map_err(errno)?;
     if let Err(error) = import.views().enter(*vma) {
-        import.end_mapping();
+        import.end_mapping(vma.pages());
         return Err(error);
     }
+    trace::map(
+        import.segment().number(),
+        vma.start(),
+        vma.offset(),
+        vma.pages(),
+    );
     vma.finish(
         bindings::VM_PFNMAP | bindings::VM_DONTEXPAND | bindings::VM_DONTDUMP,
         clear,
@@ -86,7 +94,7 @@ impl Mapped for Import {
     }
 
     fn copied(&self, vma: Vma) {
-        self.add_mapping();
+        self.add_mapping(if vma.is_split_off() { 0 } else { vma.pages() });
         self.views().duplicate(vma);
         if cfg!(not(rsm_no_fork_hook)) {
             if let Some(origin) = vma.fork_origin() {
@@ -100,7 +108,7 @@ impl Mapped for Import {
 
     fn removed(&self, vma: Vma) {
         self.views().leave(vma);
-        self.end_mapping();
+        self.end_mapping(vma.pages());
     }
 
     fn fault(&self, fault: Fault) -> Outcome {
@@ -112,10 +120,13 @@ impl Mapped for Import {
             return Outcome::Sigbus;
         };
         let total = self.segment().pages();
+        let number = self.segment().number();
         with_memory(self, |memory| {
+            trace::fault(number, window.addr, window.bytes / PAGE_SIZE as u64, true);
             fault.insert_window(memory.extents(), total, window)
         })
         .unwrap_or_else(|| {
+            trace::fault(number, fault.addr(), 1, false);
             if self.wants_sigbus() {
                 Outcome::Sigbus
             } else {
@@ -132,9 +143,13 @@ impl Mapped for Import {
             return Outcome::Fallback;
         };
         let total = self.segment().pages();
+        let number = self.segment().number();
         with_memory(self, |memory| {
             match extent::huge_frame(memory.extents(), total, window) {
-                Some(pfn) => fault.insert_huge(pfn),
+                Some(pfn) => {
+                    trace::fault(number, fault.addr(), extent::HUGE_PAGES, true);
+                    fault.insert_huge(pfn)
+                }
                 None => Outcome::Fallback,
             }
         })

@@ -33,6 +33,7 @@ mod logic;
 mod loopback;
 mod mapping;
 mod names;
+mod roll;
 mod segment;
 mod stats;
 mod status;
@@ -64,9 +65,10 @@ impl kernel::Module for Rsm {
             return Err(EINVAL);
         }
         let queues = watch::Queues::start()?;
-        let stats = KBox::pin_init(stats::Stats::new(), GFP_KERNEL)?;
+        let roll = roll::Roll::new()?;
+        let stats = KBox::pin_init(stats::Stats::new(roll.clone()), GFP_KERNEL)?;
         Ok(Self {
-            _device: KBox::pin_init(device::Device::new(), GFP_KERNEL)?,
+            _device: KBox::pin_init(device::Device::new(roll), GFP_KERNEL)?,
             _queues: queues,
             _stats: stats,
         })

@@ -49,13 +49,17 @@ use crate::kapi::caller::{self, Owner};
 use crate::kapi::file::SharedMapping;
 use crate::kapi::present;
 use crate::kapi::rwsem::{ReadGuard, RwSem};
+use crate::kapi::time::Instant;
+use crate::kapi::trace::{self, Reason};
 use crate::limits::{self, Share, Ticket};
 use crate::logic::status::Status;
 use crate::logic::{access, extent, range, segid};
 use crate::names::Names;
-use crate::stats::{Live, What};
+use crate::roll::Roll;
+use crate::stats::{self, Happened, Live, What};
 use crate::table::Handle;
 use crate::watch::Watch;
+use core::fmt;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::mm::Mm;
 use kernel::page::PAGE_SIZE;
@@ -67,6 +71,9 @@ use kernel::sync::aref::ARef;
 use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{Arc, Mutex};
 use kernel::{new_mutex, static_lock_class};
+
+/// Numbers of segments, for those who look.
+static NUMBERS: Atomic<u64> = Atomic::new(1);
 
 /// How often memory that changes while it is being pinned is tried again.
 const ATTEMPTS: u32 = 16;
@@ -125,6 +132,7 @@ pub(crate) enum Comparison {
 /// A segment. See the module's documentation.
 #[pin_data]
 pub(crate) struct Segment {
+    number: u64,
     #[pin]
     life: RwSem<Life>,
     #[pin]
@@ -136,7 +144,10 @@ pub(crate) struct Segment {
     mapping: SharedMapping,
     names: Arc<Handle<Names>>,
     interconnect: &'static dyn Interconnect,
+    roll: Arc<Roll>,
     creator: ARef<Mm>,
+    /// Process that made the segment.
+    pid: u32,
     owner: Owner,
     default_mode: u32,
     pages: u64,
@@ -158,6 +169,8 @@ pub(crate) struct Plan {
     pub(crate) rebindable: bool,
     /// Through which it is reached.
     pub(crate) interconnect: &'static dyn Interconnect,
+    /// Where it is listed.
+    pub(crate) roll: Arc<Roll>,
     /// It, in its user's account.
     pub(crate) share: Share,
     /// It, in the machine's.
@@ -175,6 +188,7 @@ impl Segment {
         let addr = plan.addr;
         let segment = Arc::pin_init(
             pin_init!(Self {
+                number: NUMBERS.fetch_add(1, Relaxed),
                 life <- RwSem::new(
                     Life { state: State::Bound, backing: None },
                     c"rsm_life",
@@ -185,7 +199,9 @@ impl Segment {
                 mapping,
                 names,
                 interconnect: plan.interconnect,
+                roll: plan.roll,
                 creator,
+                pid: caller::process_id(),
                 owner: Owner::current(),
                 default_mode: access::default_mode(caller::umask()),
                 pages: plan.pages,
@@ -199,6 +215,8 @@ impl Segment {
         )
         .map_err(|_| Status::InsufficientMem)?;
         segment.bind(addr)?;
+        Happened::Create.count();
+        trace::create(segment.number, addr, segment.pages);
         Ok(segment)
     }
 
@@ -235,6 +253,21 @@ impl Segment {
             return Ok(());
         }
         Err(Status::InsufficientMem)
+    }
+
+    /// The segment's number: of no use but to tell it from others.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Puts the segment on the roll, until [`strike`](Segment::strike).
+    pub(crate) fn enrol(self: &Arc<Self>) -> Result {
+        self.roll.add(self)
+    }
+
+    /// Takes the segment off the roll.
+    pub(crate) fn strike(&self) {
+        self.roll.remove(self);
     }
 
     /// Length in pages.
@@ -320,6 +353,8 @@ impl Segment {
         let failure = match life.state {
             State::Bound => {
                 life.state = State::Published { id, acl };
+                Happened::Publish.count();
+                trace::publish(self.number, id);
                 return Ok(id);
             }
             State::Published { .. } => Status::SegAlreadyPublished,
@@ -346,10 +381,13 @@ impl Segment {
         let ended = {
             let mut life = self.life.write();
             match life.state {
-                State::Published { .. } => self.withdraw(&mut life, State::Bound),
+                State::Published { .. } => {
+                    self.withdraw(&mut life, State::Bound, Reason::Unpublish)
+                }
                 State::Bound | State::Dead => return Err(Status::SegNotPublished),
             }
         };
+        Happened::Unpublish.count();
         drop(ended);
         Ok(())
     }
@@ -376,7 +414,10 @@ impl Segment {
         }
         // The contract has one code for both here.
         range::export_pages(addr, length, PAGE_SIZE as u64).map_err(|_| Status::BadAddr)?;
-        self.bind(addr)
+        self.bind(addr)?;
+        Happened::Rebind.count();
+        trace::rebind(self.number, addr);
+        Ok(())
     }
 
     /// Fails unless the caller may connect to publication `id` with the rights `want`.
@@ -420,6 +461,7 @@ impl Segment {
         let serial = connections.add(peer.clone(), node);
         drop(connections);
         drop(life);
+        Happened::Connect.count();
         Ok(Connection::new(self.clone(), id, peer, serial))
     }
 
@@ -432,14 +474,24 @@ impl Segment {
 
     /// Ends the publication, if there is one, and every connection, and empties all mappings. What
     /// is returned is to be dropped with no lock held.
-    fn withdraw(&self, life: &mut Life, next: State) -> RBTree<u64, Arc<Peer>> {
+    fn withdraw(&self, life: &mut Life, next: State, reason: Reason) -> RBTree<u64, Arc<Peer>> {
+        let begin = Instant::now();
         let old = core::mem::replace(&mut life.state, next);
         if let State::Published { id, .. } = old {
             self.names.remove(id);
         }
         // Importers must be able to tell before the first entry goes away; the fence is in `end()`.
-        let ended = self.connections.lock().end_all();
+        let (ended, imports) = {
+            let mut connections = self.connections.lock();
+            let imports = connections.count();
+            (connections.end_all(), imports)
+        };
         self.mapping.zap_all();
+        if let State::Published { .. } = old {
+            let elapsed = begin.elapsed();
+            stats::note_revoke(elapsed);
+            trace::revoke(self.number, reason, imports, elapsed);
+        }
         ended
     }
 
@@ -460,12 +512,39 @@ impl Segment {
         seq_print!(out, "rsm-events:\t{}\n", self.events.pending());
     }
 
+    /// Writes a line about the segment and one for each live import, for debugfs.
+    pub(crate) fn write_line(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "segment={} ", self.number)?;
+        match self.life.read().state {
+            State::Bound => write!(out, "bound")?,
+            State::Published { id, .. } => write!(out, "published id={id:#x}")?,
+            State::Dead => write!(out, "dead")?,
+        }
+        let bytes = self.pages.saturating_mul(PAGE_SIZE as u64);
+        let imports = self.connections.lock().count();
+        let events = self.events.pending();
+        writeln!(
+            out,
+            " pid={} length={bytes} imports={imports} events={events}",
+            self.pid
+        )?;
+        let mut next = 0;
+        while let Some((serial, peer)) = {
+            let found = self.connections.lock().at_or_after(next);
+            found
+        } {
+            writeln!(out, "  import={serial} {}", &*peer)?;
+            next = serial.saturating_add(1);
+        }
+        Ok(())
+    }
+
     /// Takes the memory back. See the module's documentation. Sleeps; must be called with no lock
     /// held.
     pub(crate) fn revoke(&self) {
         let (ended, mut backing) = {
             let mut life = self.life.write();
-            let ended = self.withdraw(&mut life, State::Dead);
+            let ended = self.withdraw(&mut life, State::Dead, Reason::Destroy);
             let backing = life.backing.take();
             if let Some(backing) = &backing {
                 backing.watch().off();
@@ -473,7 +552,11 @@ impl Segment {
             (ended, backing)
         };
         // Pins first: removing the watch may wait for others.
-        drop(backing.as_mut().map(Backing::take_memory));
+        if let Some(memory) = backing.as_mut().and_then(Backing::take_memory) {
+            drop(memory);
+            Happened::Destroy.count();
+            trace::destroy(self.number);
+        }
         drop((ended, backing));
     }
 
@@ -486,12 +569,14 @@ impl Segment {
                 // It stands behind the segment no more.
                 return;
             }
-            let ended = self.withdraw(&mut life, State::Dead);
+            let ended = self.withdraw(&mut life, State::Dead, Reason::Lose);
             watch.off();
             let memory = life.backing.as_mut().and_then(Backing::take_memory);
             (ended, memory)
         };
         drop((ended, memory));
+        Happened::Lose.count();
+        trace::destroy(self.number);
     }
 
     /// Whether the pages from `page` on that `watch` watches are in `frames`.

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod extent;
+pub mod histogram;
 pub mod limit;
 pub mod range;
 pub mod segid;

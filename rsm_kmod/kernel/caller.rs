@@ -106,3 +106,9 @@ pub(crate) fn killed() -> bool {
     // SAFETY: The current task exists.
     unsafe { raw::rsm_helper_fatal_signal_pending() }
 }
+
+/// The caller's process id in the initial namespace.
+pub(crate) fn process_id() -> u32 {
+    // SAFETY: The current task exists; its thread group never changes.
+    unsafe { (*Task::current_raw()).tgid as u32 }
+}

@@ -19,6 +19,7 @@ pub(crate) mod queue;
 pub(crate) mod raw;
 pub(crate) mod rwsem;
 pub(crate) mod time;
+pub(crate) mod trace;
 pub(crate) mod user;
 pub(crate) mod vma;
 pub(crate) mod waitqueue;

@@ -92,6 +92,14 @@ extern "C" {
         head: *mut bindings::wait_queue_head,
         table: *mut bindings::poll_table_struct,
     );
+    pub(crate) fn rsm_trace_create(segment: u64, addr: u64, pages: u64);
+    pub(crate) fn rsm_trace_publish(segment: u64, id: u32);
+    pub(crate) fn rsm_trace_connect(segment: u64, id: u32, rights: u32);
+    pub(crate) fn rsm_trace_map(segment: u64, addr: u64, offset: u64, pages: u64);
+    pub(crate) fn rsm_trace_fault(segment: u64, addr: u64, pages: u64, live: bool);
+    pub(crate) fn rsm_trace_rebind(segment: u64, addr: u64);
+    pub(crate) fn rsm_trace_revoke(segment: u64, reason: u32, imports: u64, nanoseconds: u64);
+    pub(crate) fn rsm_trace_destroy(segment: u64);
     #[cfg(CONFIG_PAGE_TABLE_CHECK)]
     pub(crate) fn rsm_helper_page_table_check_on() -> bool;
 }

@@ -162,6 +162,24 @@ impl Vma {
         (origin.start() == self.start() && origin.file() == self.file()).then_some(origin)
     }
 
+    /// In an `->open` callback: whether this is a part being split off another mapping, which still
+    /// covers it.
+    pub(crate) fn is_split_off(&self) -> bool {
+        let current = kernel::current!();
+        let Some(mm) = current.mm() else { return false };
+        if mm.as_raw() != self.mm().as_raw() {
+            return false;
+        }
+        // SAFETY: Within one address space `->open` is called with its mmap lock held for writing.
+        let found = unsafe { Self::find(mm, self.start()) };
+        found.is_some_and(|vma| vma.covers(self))
+    }
+
+    /// Whether all of `other` lies in this mapping.
+    fn covers(&self, other: &Self) -> bool {
+        self.start() <= other.start() && other.end() <= self.end()
+    }
+
     /// In the `->open` callback that mremap makes for the new place of a mapping: empties every
     /// mapping that it may be moving from, which are those of the same part of the file in the same
     /// address space. Does nothing in the callback for the new part of a split mapping, which that
@@ -175,7 +193,7 @@ impl Vma {
         let mut at = 0;
         // SAFETY: Within one address space `->open` is called with its mmap lock held for writing.
         while let Some(vma) = unsafe { Self::find(mm, at) } {
-            if vma.start() <= self.start() && self.end() <= vma.end() {
+            if vma.covers(self) {
                 return;
             }
             let overlaps = vma.offset() < self.offset().wrapping_add(self.pages())

@@ -94,8 +94,9 @@ pub fn objects() -> BTreeMap<String, i64> {
     let files = fs::read_dir(LIVE).unwrap_or_else(|error| panic!("{LIVE}: {error}"));
     files
         .map(|file| file.expect("directory entry"))
-        .map(|file| {
-            let name = file.file_name().into_string().expect("a plain name");
+        .map(|file| (file.file_name().into_string().expect("a plain name"), file))
+        .filter(|(name, _)| name.starts_with("live_"))
+        .map(|(name, file)| {
             let text = fs::read_to_string(file.path()).expect("a count");
             let count = text
                 .trim()
@@ -103,6 +104,5 @@ pub fn objects() -> BTreeMap<String, i64> {
                 .unwrap_or_else(|_| panic!("{name}: {text:?}"));
             (name, count)
         })
-        .filter(|(name, _)| name.starts_with("live_"))
         .collect()
 }
