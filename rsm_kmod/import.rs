@@ -134,7 +134,7 @@ pub(crate) fn connect(
         pin_init!(Import {
             connection,
             sigbus,
-            views <- Views::new(),
+            views <- Views::new(controller.user().clone()),
             share,
             _ticket: ticket,
             _live: Live::one(What::Import),

@@ -114,6 +114,7 @@ pub(crate) struct Account {
     segments: Atomic<u64>,
     imports: Atomic<u64>,
     mappings: Atomic<u64>,
+    zero_pages: Atomic<u64>,
 }
 
 /// What is counted per user.
@@ -125,6 +126,8 @@ pub(crate) enum Owned {
     Import,
     /// Mappings of imports.
     Mapping,
+    /// Pages behind the mappings of revoked imports.
+    ZeroPage,
 }
 
 /// A user, for as long as it has anything of ours.
@@ -137,6 +140,7 @@ impl Account {
             segments: Atomic::new(0),
             imports: Atomic::new(0),
             mappings: Atomic::new(0),
+            zero_pages: Atomic::new(0),
         }
     }
 
@@ -145,6 +149,7 @@ impl Account {
             Owned::Segment => &self.segments,
             Owned::Import => &self.imports,
             Owned::Mapping => &self.mappings,
+            Owned::ZeroPage => &self.zero_pages,
         }
     }
 
@@ -154,6 +159,7 @@ impl Account {
             Owned::Segment => params::max_user_segments(),
             Owned::Import => params::max_user_imports(),
             Owned::Mapping => params::max_user_mappings(),
+            Owned::ZeroPage => 0,
         };
         if raise(self.count(owned), 1, most) {
             return Ok(());
@@ -163,6 +169,11 @@ impl Account {
             return Ok(());
         }
         Err(Status::InsufficientResources)
+    }
+
+    /// How many there are.
+    pub(crate) fn number(&self, owned: Owned) -> u64 {
+        self.count(owned).load(Relaxed)
     }
 
     /// Counts one, whatever the limit.
@@ -190,6 +201,15 @@ impl Share {
             user: user.clone(),
             owned,
         })
+    }
+
+    /// Counts one for a user, whatever the limit.
+    pub(crate) fn unlimited(user: &Arc<User>, owned: Owned) -> Self {
+        user.add(owned);
+        Self {
+            user: user.clone(),
+            owned,
+        }
     }
 
     /// Whose it is.

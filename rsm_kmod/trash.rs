@@ -11,9 +11,9 @@
 //! address space under which it counts. In a forked child that is at first still its parent's; the
 //! child's first fault after the revocation moves the mapping to a view of its own.
 //!
-//! A view holds at most [`MAX_PAGES`] pages of its own, and all views together at most one
-//! [`SHARE`]th of the machine's memory, since the out-of-memory killer does not see these pages as
-//! their process's. Beyond either, all further pages of the view are one and the same: stores do no
+//! A view holds at most [`MAX_PAGES`] pages of its own, all views of one user together at most one
+//! [`USER_SHARE`]th of the machine's memory, and all views one [`SHARE`]th, since the out-of-memory
+//! killer does not see these pages as their process's. Beyond any of these, all further pages of the view are one and the same: stores do no
 //! harm, and loads give what the process itself last stored to any of them.
 //!
 //! Locks: `Views::tree` is taken inside the lock of the mapping, and nothing but the page-table lock
@@ -22,6 +22,7 @@
 use crate::kapi::fault::{Fault, Outcome};
 use crate::kapi::page::{self, KernelPage};
 use crate::kapi::vma::Vma;
+use crate::limits::{Owned, Share, User};
 use crate::stats::{Live, What};
 use core::ptr;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
@@ -30,7 +31,7 @@ use kernel::new_mutex;
 use kernel::prelude::*;
 use kernel::rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation};
 use kernel::sync::aref::ARef;
-use kernel::sync::Mutex;
+use kernel::sync::{Arc, Mutex};
 
 /// Most pages of a view: 64 MiB.
 const MAX_PAGES: u64 = 16_384;
@@ -38,12 +39,17 @@ const MAX_PAGES: u64 = 16_384;
 /// All views together hold at most the machine's memory divided by this.
 const SHARE: u64 = 32;
 
+/// All views of one user together hold at most the machine's memory divided by this.
+const USER_SHARE: u64 = 64;
+
 /// Key of the page that stands for all those beyond the limits. No mapping has this offset.
 const OVERFLOW: u64 = u64::MAX;
 
 /// The views of one import.
 #[pin_data]
 pub(crate) struct Views {
+    /// The importer.
+    user: Arc<User>,
     #[pin]
     tree: Mutex<RBTree<usize, View>>,
 }
@@ -61,6 +67,7 @@ struct View {
 
 struct TrashPage {
     page: KernelPage,
+    _share: Share,
     _live: Live,
 }
 
@@ -81,8 +88,10 @@ impl View {
     }
 
     /// Whether the view may not have another page of its own.
-    fn is_full(&self) -> bool {
-        self.count >= MAX_PAGES || What::TrashPage.live() >= page::total() / SHARE
+    fn is_full(&self, user: &User) -> bool {
+        self.count >= MAX_PAGES
+            || user.number(Owned::ZeroPage) >= page::total() / USER_SHARE
+            || What::TrashPage.live() >= page::total() / SHARE
     }
 
     /// The page to map at an offset, if there is one already. A view that once had to use the
@@ -94,14 +103,25 @@ impl View {
     }
 
     /// Adds a page for an offset, unless there is one.
-    fn add(&mut self, offset: u64, page: KernelPage, node: RBTreeNodeReservation<u64, TrashPage>) {
+    fn add(
+        &mut self,
+        user: &Arc<User>,
+        offset: u64,
+        page: KernelPage,
+        node: RBTreeNodeReservation<u64, TrashPage>,
+    ) {
         if self.page(offset).is_some() {
             return;
         }
-        let offset = if self.is_full() { OVERFLOW } else { offset };
+        let offset = if self.is_full(user) {
+            OVERFLOW
+        } else {
+            offset
+        };
         self.count = self.count.saturating_add(1);
         let page = TrashPage {
             page,
+            _share: Share::unlimited(user, Owned::ZeroPage),
             _live: Live::one(What::TrashPage),
         };
         self.pages.insert(node.into_node(offset, page));
@@ -109,9 +129,10 @@ impl View {
 }
 
 impl Views {
-    /// No views.
-    pub(crate) fn new() -> impl PinInit<Self> {
+    /// No views, of an import of `user`'s.
+    pub(crate) fn new(user: Arc<User>) -> impl PinInit<Self> {
         pin_init!(Self {
+            user,
             tree <- new_mutex!(RBTree::new(), "rsm_views"),
         })
     }
@@ -165,7 +186,7 @@ impl Views {
             return Outcome::NoMemory;
         };
         if let Some(view) = self.tree.lock().get_mut(&key(mm)) {
-            view.add(offset, page, node);
+            view.add(&self.user, offset, page, node);
         }
         self.insert(fault, mm, offset).unwrap_or(Outcome::Sigbus)
     }

@@ -242,7 +242,7 @@ fn threads_meet_the_end_together() {
 }
 
 /// Pages that one process can have behind its revoked mappings when no other has any: 64 MiB,
-/// or a 32nd part of the machine.
+/// or a 64th part of the machine, which is what a user has.
 fn most_pages() -> usize {
     let meminfo = std::fs::read_to_string("/proc/meminfo").expect("meminfo");
     let total = meminfo
@@ -250,7 +250,7 @@ fn most_pages() -> usize {
         .find_map(|line| line.strip_prefix("MemTotal:"));
     let total = total.expect("MemTotal").trim_end_matches("kB").trim();
     let pages = total.parse::<usize>().expect("a number of KiB") / 4;
-    (pages / 32).min(16384)
+    (pages / 64).min(16384)
 }
 
 /// All pages beyond the limit are one page. There is no signal.
