@@ -149,6 +149,8 @@ static int fault_lockup(void)
 static int fault_rcu_stall(void)
 {
 	rcu_read_lock();
+	/* Only a grace period that somebody waits for can stall. */
+	start_poll_synchronize_rcu();
 	for (;;)
 		cpu_relax();
 	return 0;
