@@ -47,7 +47,18 @@ impl Backing {
         let charge = Charge::new(mm.clone(), pages).map_err(|_| Status::InsufficientMem)?;
         let watching = Watching::new(&mm, addr, pages).map_err(|_| Status::InsufficientMem)?;
         vma::check_exportable(kernel::current!().mm().ok_or(Status::BadAddr)?, addr, pages)?;
-        let pinned = Pinned::new(addr, pages)?;
+        let pinned = match Pinned::new(addr, pages) {
+            // The mappings may have changed since they were looked at: then they say why.
+            Err(Status::BadAddr) => {
+                vma::check_exportable(
+                    kernel::current!().mm().ok_or(Status::BadAddr)?,
+                    addr,
+                    pages,
+                )?;
+                return Err(Status::BadAddr);
+            }
+            result => result?,
+        };
         Ok(Self {
             memory: Some(Memory {
                 _live: Live::many(What::PinnedPage, pages),

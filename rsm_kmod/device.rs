@@ -144,7 +144,7 @@ fn attributes(controller: &Controller, args: &mut rsm_attributes) -> Result<Comm
     args.tot_export_segment_size = attributes.total_bytes;
     args.max_export_segments = attributes.segments;
     args.max_import_map_size = attributes.segment_bytes;
-    args.tot_import_map_size = 0;
+    args.tot_import_map_size = u64::MAX;
     args.max_import_segments = attributes.imports;
     Ok(Commit::None)
 }

@@ -5,7 +5,7 @@
 
 use crate::logic::status::Status;
 
-/// Properties of a controller. A size or number of 0 is no limit.
+/// Properties of a controller. `u64::MAX` is no limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attributes {
     /// Sizes in bytes, or-ed, that loads and stores may have.

@@ -5,8 +5,8 @@
 use crate::interconnect::{Attributes, Interconnect};
 use crate::kapi::{page, params};
 use crate::limits::Counted;
-use crate::logic::access;
 use crate::logic::status::Status;
+use crate::logic::{access, limit};
 use kernel::page::PAGE_SIZE;
 
 /// The controller.
@@ -49,8 +49,8 @@ impl Interconnect for Loopback {
             page_size: PAGE_SIZE as u64,
             segment_bytes: bytes,
             total_bytes: bytes,
-            segments: Counted::Segments.most(),
-            imports: Counted::Imports.most(),
+            segments: limit::shown(Counted::Segments.most()),
+            imports: limit::shown(Counted::Imports.most()),
         }
     }
 }

@@ -159,6 +159,7 @@ impl Mapped for Import {
 
 /// Makes the entries of `[addr, end)`, which must be mapped from `import`.
 pub(crate) fn prefault(import: &Import, addr: u64, end: u64) -> Result<(), Status> {
+    prefault::check(addr, end, |vma| vma.is_of(&OPS, import))?;
     prefault::prefault(addr, end, |vma| {
         if !vma.is_of(&OPS, import) {
             Err(Status::BadAddr)

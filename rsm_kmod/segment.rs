@@ -125,6 +125,8 @@ pub(crate) enum Comparison {
     Absent,
     /// They are others.
     Different,
+    /// They cannot be had without waiting for user space.
+    Unknown,
     /// The memory is not the segment's any more.
     Over,
 }

@@ -27,14 +27,15 @@
 //! maps, and the notifier's own order), so the callback leaves the work to `ENDING` and waits for
 //! its completion. Cleared entries come under the tightest of locks and mean nothing most of the
 //! time (reclaim, page merging, a huge page being split), so they are looked at in `LOOKING`, when
-//! the change is over. A page is there, or it is known not to be once it has been absent from a
-//! private mapping for some time; one absent from a mapping of shared memory is still the file's,
-//! unless the file has given it up.
+//! the change is over: the callback comes before it is made. A page is there, or it is known not to be once it has been absent from a
+//! private mapping for some time; one absent from a mapping of shared memory is the file's still,
+//! and is put back, or the file has given it up.
 //!
-//! Locks: `state` is a leaf. `LOOKING` takes the mmap lock and, after it has released it, the life
-//! lock; `ENDING` takes the life lock, never the mmap lock, which the one who waits may hold.
+//! Locks: `state` and `notifier` are leaves. `LOOKING` takes the mmap lock and, after it has released
+//! it, the life lock; `ENDING` takes the life lock, never the mmap lock, which the one who waits may
+//! hold.
 
-use crate::kapi::notifier::{Change, Kind, Notifier, Watcher};
+use crate::kapi::notifier::{Change, Kind, Notifier, Registration, Watcher};
 use crate::kapi::present::{self, Seen};
 use crate::kapi::queue::{QueueCell, Running};
 use crate::kapi::time;
@@ -102,6 +103,9 @@ pub(crate) struct Watch {
     pages: u64,
     #[pin]
     state: SpinLock<State>,
+    /// The notifier, while it is registered.
+    #[pin]
+    notifier: SpinLock<Option<Arc<Notifier<Watch>>>>,
     /// Done when the segment is dead.
     #[pin]
     ended: Completion,
@@ -118,10 +122,18 @@ impl_has_work! {
     impl HasWork<Self, 1> for Watch { self.looking }
 }
 
-/// A watch with its notifier, which is removed when this is dropped: with no lock held.
+/// A watch with its registration, which ends when this is dropped: with no lock held.
 pub(crate) struct Watching {
-    _notifier: Pin<KBox<Notifier<Watch>>>,
+    _registration: Registration<Watch>,
     watch: Arc<Watch>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let notifier = self.watch.notifier.lock().take();
+        // It refers to the watch, so this cuts a cycle.
+        drop(notifier);
+    }
 }
 
 impl Watching {
@@ -137,19 +149,19 @@ impl Watching {
                     State::Forming { lost: false, cleared: false },
                     "rsm_watch"
                 ),
+                notifier <- new_spinlock!(None, "rsm_watch_notifier"),
                 ended <- Completion::new(),
                 ending <- new_work!("rsm_ending"),
                 looking <- new_work!("rsm_looking"),
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        let notifier = KBox::pin_init(
-            Notifier::new(mm, addr, present::bytes(pages), watch.clone()),
-            GFP_KERNEL_ACCOUNT,
-        )?;
+        let registration = Registration::new(mm, addr, present::bytes(pages), watch.clone())?;
+        let notifier = registration.notifier().clone();
         notifier.settle();
+        *watch.notifier.lock() = Some(notifier);
         Ok(Self {
-            _notifier: notifier,
+            _registration: registration,
             watch,
         })
     }
@@ -223,6 +235,18 @@ impl Watch {
         (change.start().max(self.addr), change.end().min(end))
     }
 
+    /// Waits until the changes that have been told are made; false if nobody watches any more.
+    fn settle(&self) -> bool {
+        let notifier = self.notifier.lock().clone();
+        match notifier {
+            Some(notifier) => {
+                notifier.settle();
+                true
+            }
+            None => false,
+        }
+    }
+
     /// What there is to look at, which is not there to be looked at any more then.
     fn take_cleared(&self) -> Option<(Arc<Segment>, Span)> {
         match &mut *self.state.lock() {
@@ -261,7 +285,7 @@ impl Watch {
                     let frames = frames.get(..count).unwrap_or(&[]);
                     (segment.compare(self, page, frames), count as u64)
                 }
-                Seen::Absent { shared: true } => (segment.compare_absent(self, page), 1),
+                Seen::Absent { shared: true } => (self.compare_shared(segment, page, addr), 1),
                 Seen::Absent { shared: false } => (Comparison::Absent, 1),
                 // That is told by itself.
                 Seen::Ended => (Comparison::Over, 1),
@@ -272,6 +296,21 @@ impl Watch {
             page = page.saturating_add(seen);
         }
         Comparison::Same
+    }
+
+    /// Compares a page that the exporter does not have in a shared mapping now.
+    ///
+    /// A file's pages are taken out of mappings before they are taken out of the file. So a page
+    /// that is the file's still may be about to go, which nobody would be told of. Therefore it is
+    /// put back into the mapping: then it must be taken out again first, and that is told.
+    fn compare_shared(self: &Arc<Self>, segment: &Segment, page: u64, addr: u64) -> Comparison {
+        match segment.compare_absent(self, page) {
+            Comparison::Same => match present::fetch(&self.mm, addr) {
+                Some(frame) => segment.compare(self, page, &[frame]),
+                None => Comparison::Unknown,
+            },
+            other => other,
+        }
     }
 }
 
@@ -325,14 +364,19 @@ impl WorkItem<1> for Watch {
     fn run(this: Arc<Self>) {
         let mut looks = 0;
         while let Some((segment, span)) = this.take_cleared() {
+            if !this.settle() {
+                return;
+            }
             match this.compare(&segment, span) {
                 Comparison::Same => looks = 0,
                 Comparison::Over => return,
-                Comparison::Absent if looks < LOOKS => {
-                    looks += 1;
+                Comparison::Absent | Comparison::Unknown if looks < LOOKS => {
+                    looks = looks.wrapping_add(1);
                     time::pause(PAUSE);
                     this.add_cleared(span);
                 }
+                // Whoever serves the exporter's faults will decide; the file has the page.
+                Comparison::Unknown => looks = 0,
                 Comparison::Absent | Comparison::Different => {
                     segment.lose(&this);
                     this.ended.complete_all();

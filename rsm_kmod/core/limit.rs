@@ -17,6 +17,14 @@ pub fn stricter(a: u64, b: u64) -> u64 {
     }
 }
 
+/// A limit as it is shown to users: no limit is the largest number.
+pub fn shown(limit: u64) -> u64 {
+    match limit {
+        0 => u64::MAX,
+        limit => limit,
+    }
+}
+
 /// Pages that a percentage of the machine's memory is; 0, which is no limit, for 0. At least one
 /// page otherwise.
 pub fn percent_of(percent: u64, total: u64) -> u64 {
@@ -56,6 +64,8 @@ mod tests {
         assert_eq!(stricter(3, 9), 3);
         assert_eq!(percent_of(0, 1000), 0);
         assert_eq!(pages_of(0, 4096), 0);
+        assert_eq!(shown(0), u64::MAX);
+        assert_eq!(shown(5), 5);
     }
 
     #[test]

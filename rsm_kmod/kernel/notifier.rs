@@ -12,11 +12,13 @@ use super::vma::Vma;
 use super::{raw, vma};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::ffi::c_ulong;
 use kernel::mm::Mm;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 use kernel::sync::{Arc, ArcBorrow};
 use kernel::types::Opaque;
 
@@ -101,20 +103,20 @@ pub(crate) trait Watcher: Send + Sync + 'static {
     fn changing(this: ArcBorrow<'_, Self>, change: &Change<'_>) -> bool;
 }
 
-/// A watch on a range of an address space. Removed when dropped, which waits for running callbacks:
-/// never in one, and with no lock held that a callback, or one who makes changes, may need.
+/// A watch on a range of an address space, for as long as there is its [`Registration`].
 ///
 /// # Invariants
 ///
-/// `raw` is inserted; `watcher` is set before that.
-#[pin_data(PinnedDrop)]
+/// `raw` has been inserted into `mm`; `watcher` was set before that.
+#[pin_data]
 pub(crate) struct Notifier<W: Watcher> {
     watcher: Arc<W>,
+    mm: ARef<Mm>,
     #[pin]
     raw: Opaque<bindings::mmu_interval_notifier>,
 }
 
-// SAFETY: A notifier may be removed from any thread; the watcher is `Send` and `Sync`.
+// SAFETY: A notifier may be removed from any thread; the rest is `Send` and `Sync`.
 unsafe impl<W: Watcher> Send for Notifier<W> {}
 // SAFETY: Through `&self` only the kernel's own synchronised functions are called on `raw`.
 unsafe impl<W: Watcher> Sync for Notifier<W> {}
@@ -126,18 +128,10 @@ impl<W: Watcher> Notifier<W> {
         ops
     };
 
-    /// Watches `length` bytes from `addr` on in `mm`. No lock may be held.
-    ///
-    /// Callbacks come from now on, but changes that are under way already may not be told: see
-    /// [`settle`](Notifier::settle).
-    pub(crate) fn new(
-        mm: &Mm,
-        addr: u64,
-        length: u64,
-        watcher: Arc<W>,
-    ) -> impl PinInit<Self, Error> + '_ {
+    fn new(mm: &Mm, addr: u64, length: u64, watcher: Arc<W>) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             watcher,
+            mm: mm.into(),
             raw <- Opaque::try_ffi_init(move |slot| {
                 // SAFETY: `slot` stays where it is until the notifier is removed, the address space
                 // is valid, and the table of callbacks is static. The callback finds `watcher`,
@@ -155,10 +149,12 @@ impl<W: Watcher> Notifier<W> {
         }? Error)
     }
 
-    /// Waits until every change that may have begun before the watch has been made.
+    /// Waits until the changes that the watcher has been told of have been made, and those that were
+    /// under way when the notifier was inserted. No lock may be held.
     pub(crate) fn settle(&self) {
-        // SAFETY: Inserted by the type invariant. The sequence number is not needed: the watcher
-        // notes what it is told.
+        // SAFETY: Inserted by the type invariant. It may have been removed since, but its number
+        // stays, and so does the address space that it is compared with. What is returned is not
+        // needed: the watcher notes what it is told.
         let _ = unsafe { bindings::mmu_interval_read_begin(self.raw.get()) };
     }
 
@@ -172,8 +168,8 @@ impl<W: Watcher> Notifier<W> {
     ) -> bool {
         // SAFETY: As every callback must; the kernel says with which number.
         unsafe { raw::rsm_helper_mmu_interval_set_seq(notifier, sequence) };
-        // SAFETY: `notifier` is embedded in a `Self`, which is not dropped before this returns:
-        // removal waits.
+        // SAFETY: `notifier` is embedded in a `Self`, which is not dropped before this returns: its
+        // registration keeps it, and waits for this when it goes.
         let this = unsafe { &*kernel::container_of!(Opaque::cast_from(notifier), Self, raw) };
         let change = Change {
             // SAFETY: The kernel passes a valid range.
@@ -184,10 +180,39 @@ impl<W: Watcher> Notifier<W> {
     }
 }
 
-#[pinned_drop]
-impl<W: Watcher> PinnedDrop for Notifier<W> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Inserted by the type invariant.
-        unsafe { bindings::mmu_interval_notifier_remove(self.raw.get()) };
+/// Keeps a notifier inserted. Dropping it waits for running callbacks, and for all changes of the
+/// address space that are being made: never in a callback, and with no lock held that a callback, or
+/// one who makes changes, may need.
+///
+/// # Invariants
+///
+/// `notifier` is inserted.
+pub(crate) struct Registration<W: Watcher> {
+    notifier: Arc<Notifier<W>>,
+}
+
+impl<W: Watcher> Registration<W> {
+    /// Watches `length` bytes from `addr` on in `mm`. No lock may be held.
+    ///
+    /// Callbacks come from now on, but changes that are under way already may not be told: see
+    /// [`settle`](Notifier::settle).
+    pub(crate) fn new(mm: &Mm, addr: u64, length: u64, watcher: Arc<W>) -> Result<Self> {
+        let notifier = Notifier::new(mm, addr, length, watcher);
+        // INVARIANT: Just inserted.
+        Ok(Self {
+            notifier: Arc::pin_init(notifier, GFP_KERNEL_ACCOUNT)?,
+        })
+    }
+
+    /// The notifier.
+    pub(crate) fn notifier(&self) -> &Arc<Notifier<W>> {
+        &self.notifier
+    }
+}
+
+impl<W: Watcher> Drop for Registration<W> {
+    fn drop(&mut self) {
+        // SAFETY: Inserted by the type invariant, and removed nowhere else.
+        unsafe { bindings::mmu_interval_notifier_remove(self.notifier.raw.get()) };
     }
 }

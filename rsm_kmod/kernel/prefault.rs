@@ -3,7 +3,7 @@
 //! Making the entries of a mapping before they are needed.
 
 use super::caller;
-use super::vma::Vma;
+use super::vma::{self, Vma};
 use crate::logic::extent::HUGE_PAGES;
 use crate::logic::status::Status;
 use kernel::bindings;
@@ -13,6 +13,30 @@ use kernel::prelude::*;
 
 /// Bytes that one fault fills at most, from a multiple of it on.
 const STEP: u64 = HUGE_PAGES * PAGE_SIZE as u64;
+
+/// Fails unless `[addr, end)` of the caller's memory is mapped throughout by mappings that `is_ours`
+/// holds of (`BAD_ADDR`), with some access (`PERM_DENIED`).
+pub(crate) fn check(addr: u64, end: u64, is_ours: impl Fn(Vma) -> bool) -> Result<(), Status> {
+    let current = kernel::current!();
+    let guard = current.mm().ok_or(Status::BadAddr)?.mmap_read_lock();
+    let mut at = addr;
+    let mut accessible = true;
+    while at < end {
+        let found = guard.vma_lookup(at as usize).ok_or(Status::BadAddr)?;
+        // SAFETY: Found under the mmap lock, which `guard` holds until the end.
+        let vma = unsafe { Vma::from_raw(found.as_ptr()) };
+        if !is_ours(vma) {
+            return Err(Status::BadAddr);
+        }
+        accessible &= vma.flags() & vma::ACCESS != 0;
+        at = vma.end();
+    }
+    if accessible {
+        Ok(())
+    } else {
+        Err(Status::PermDenied)
+    }
+}
 
 /// Takes the faults that touching `[addr, end)` of the caller's memory would take.
 ///

@@ -69,6 +69,36 @@ pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -
     Seen::Pages(got)
 }
 
+/// The frame of the page at `addr`, which is brought in if need be: from a file in memory, or not at
+/// all if that would take waiting for user space.
+pub(crate) fn fetch(mm: &Mm, addr: u64) -> Option<u64> {
+    let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm.mmget_not_zero()?);
+    let guard = mm.mmap_read_lock();
+    let mut page = ptr::null_mut::<bindings::page>();
+    // SAFETY: As in `look()`. Without a word on the lock it is not released, so that whoever serves
+    // the fault cannot wait.
+    let got = unsafe {
+        bindings::get_user_pages_remote(
+            mm.as_raw(),
+            addr as c_ulong,
+            1,
+            0,
+            &raw mut page,
+            ptr::null_mut::<c_int>(),
+        )
+    };
+    drop(guard);
+    if got != 1 {
+        return None;
+    }
+    // SAFETY: The page was returned with a reference, which is given up here.
+    unsafe {
+        let frame = raw::rsm_helper_page_to_pfn(page) as u64;
+        raw::rsm_helper_put_page(page);
+        Some(frame)
+    }
+}
+
 /// Whether the page at `pfn` belongs to no file and no anonymous memory any more: the file was
 /// truncated there.
 ///

@@ -206,7 +206,8 @@ struct rsm_query {
  * @tot_import_map_size: Output most bytes that imports can have mapped together
  * @max_import_segments: Output most imports
  *
- * What the controller can do as the module's parameters stand now. No errors.
+ * What the controller can do as the module's parameters stand now. 2^64 - 1 is
+ * no limit. No errors.
  */
 struct rsm_attributes {
 	__u32 size;
@@ -417,7 +418,9 @@ struct rsm_export_republish {
  *
  * Puts other memory of the caller behind the segment. An importer that reads
  * meanwhile sees, page by page, the old memory or the new; when the command
- * returns every importer mapping shows the new. Nothing is copied. Id, access
+ * returns every importer mapping shows the new. Nothing is copied, and what an
+ * importer writes meanwhile may go to the old memory though its status slot does
+ * not change: keep importers away, if that matters to them. Id, access
  * list, connections and events stay. Old and new memory are both charged until
  * the old is unpinned, before the command returns. On failure the segment keeps
  * the old memory. With @addr being where the memory is already nothing is done.
@@ -454,7 +457,7 @@ struct rsm_export_rebind {
  * @flags: 0, or any of:
  *	RSM_IMPORT_WAKE_ON_ABORT: the end of the connection wakes those who wait for
  *	events; RSM_EVENT_WAIT then fails with CONN_ABORTED once no event is
- *	pending, and poll() reports EPOLLHUP;
+ *	pending, and poll() reports EPOLLHUP, beside EPOLLRDNORM while one is;
  *	RSM_IMPORT_SIGBUS: access through a mapping of a revoked connection gives
  *	SIGBUS
  * @length: Output length of the segment in bytes
@@ -475,7 +478,8 @@ struct rsm_export_rebind {
  * into zero-filled memory private to the process (see struct rsm_export_destroy)
  * unless RSM_IMPORT_SIGBUS was asked for. mmap() fails with EINVAL (not shared, or
  * beyond the segment's end), EPERM (executable), ECONNABORTED (revoked), EACCES
- * (beyond @perm) or EAGAIN (the limit of mappings).
+ * (beyond @perm) or EAGAIN (the limit of mappings; also from mprotect() and
+ * munmap() of a part, which split the mapping).
  *
  * Errors, in the order in which they are found: PERM_DENIED (bits other than
  * the two rights), CTLR_NOT_PRESENT, SEG_NOT_PUBLISHED,
@@ -509,7 +513,8 @@ struct rsm_import_connect {
  *
  * Makes the translations of a range that lies in mappings of this import, as
  * touching each page would: later accesses take no fault until the memory is
- * taken back or rebound. MAP_POPULATE does nothing on such mappings.
+ * taken back or rebound, the process forks, or the mapping is moved.
+ * MAP_POPULATE does nothing on such mappings.
  *
  * Errors, in the order in which they are found: BAD_LENGTH (zero),
  * BAD_MEM_ALIGNMENT, BAD_LENGTH (wraps), BAD_ADDR (not mapped, or mapped from

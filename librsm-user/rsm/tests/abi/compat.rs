@@ -79,6 +79,67 @@ assert_dense!(rsm_import_connect {
     fd
 });
 
+assert_dense!(rsm_attributes {
+    size,
+    status,
+    direct_access_sizes,
+    atomic_sizes,
+    page_size,
+    max_export_segment_size,
+    tot_export_segment_size,
+    max_export_segments,
+    max_import_map_size,
+    tot_import_map_size,
+    max_import_segments
+});
+assert_dense!(rsm_topology {
+    size,
+    status,
+    local_node,
+    controllers
+});
+assert_dense!(rsm_export_unpublish {
+    size,
+    status,
+    flags,
+    __reserved
+});
+assert_dense!(rsm_export_republish {
+    size,
+    status,
+    acl,
+    acl_len,
+    flags
+});
+assert_dense!(rsm_export_rebind {
+    size,
+    status,
+    addr,
+    length,
+    flags,
+    __reserved
+});
+assert_dense!(rsm_import_prefault {
+    size,
+    status,
+    addr,
+    length,
+    flags,
+    __reserved
+});
+assert_dense!(rsm_event_post {
+    size,
+    status,
+    flags,
+    __reserved
+});
+assert_dense!(rsm_event_wait {
+    size,
+    status,
+    timeout_ms,
+    flags
+});
+
 /// `ioctl(2)` by the 32-bit entry; the result is 0 or a negative errno.
 fn ioctl32(fd: RawFd, command: u64, argument: *mut u8) -> i32 {
     const IOCTL: u32 = 54;
@@ -132,6 +193,10 @@ fn all_commands_by_the_32_bit_entry() {
         length: PAGE as u64,
         ..Default::default()
     };
+    let create = rsm_export_create {
+        flags: RSM_EXPORT_ALLOW_REBIND,
+        ..create
+    };
     let (result, create) = run32(controller, &page, create);
     assert_eq!(result, 0, "create: {create:?}");
 
@@ -163,6 +228,56 @@ fn all_commands_by_the_32_bit_entry() {
     let window = Map::shared(connect.fd, PAGE, READ).expect("map");
     kinds.memory.store(8, 0x1234);
     assert_eq!(window.load(8), 0x1234);
+
+    let prefault = rsm_import_prefault {
+        addr: window.addr(),
+        length: PAGE as u64,
+        ..Default::default()
+    };
+    let (result, prefault) = run32(connect.fd, &page, prefault);
+    assert_eq!(result, 0, "prefault: {prefault:?}");
+    for (poster, taker) in [(create.fd, connect.fd), (connect.fd, create.fd)] {
+        let (result, post) = run32(poster, &page, rsm_event_post::default());
+        assert_eq!((result, post.status), (0, RSM_STATUS_SUCCESS), "post");
+        let forever = rsm_event_wait {
+            timeout_ms: -1,
+            ..Default::default()
+        };
+        let (result, wait) = run32(taker, &page, forever);
+        assert_eq!((result, wait.status), (0, RSM_STATUS_SUCCESS), "wait");
+        let (result, wait) = run32(taker, &page, rsm_event_wait::default());
+        let expected = (-libc::ETIMEDOUT, RSM_STATUS_TIMEOUT);
+        assert_eq!((result, wait.status), expected, "wait for nothing");
+    }
+    let rebind = rsm_export_rebind {
+        addr: kinds.memory.addr() + PAGE as u64,
+        length: PAGE as u64,
+        ..Default::default()
+    };
+    let (result, rebind) = run32(create.fd, &page, rebind);
+    assert_eq!(result, 0, "rebind: {rebind:?}");
+    kinds.memory.store(PAGE + 8, 0x5678);
+    assert_eq!(window.load(8), 0x5678);
+    let republish = rsm_export_republish {
+        acl: entry as u64,
+        acl_len: 1,
+        ..Default::default()
+    };
+    let (result, republish) = run32(create.fd, &page, republish);
+    assert_eq!(result, 0, "republish: {republish:?}");
+    let (result, unpublish) = run32(create.fd, &page, rsm_export_unpublish::default());
+    let expected = (0, RSM_STATUS_SUCCESS);
+    assert_eq!((result, unpublish.status), expected, "unpublish");
+    assert_eq!(window.load(8), 0);
+
+    let (result, attributes) = run32(controller, &page, rsm_attributes::default());
+    assert_eq!(
+        (result, attributes.page_size),
+        (0, PAGE as u64),
+        "attributes"
+    );
+    let (result, topology) = run32(controller, &page, rsm_topology::default());
+    assert_eq!((result, topology.controllers), (0, 0), "topology");
 
     let (result, destroy) = run32(create.fd, &page, rsm_export_destroy::default());
     assert_eq!((result, destroy.status), (0, RSM_STATUS_SUCCESS), "destroy");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The general format: command numbers, sizes, flags, reserved members, pointers.
+//! The general format: command numbers, pointers, what is stored.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -9,40 +9,9 @@ use nix::libc;
 use rsm_sys::*;
 
 use crate::common::books::Books;
-use crate::common::memory::{Map, READ, WRITE};
-use crate::common::raw::{self, command, ioc, ioctl, Command, PAGE, UNTOUCHED};
-use crate::Kinds;
-
-const COMMANDS: [(&str, u32, usize); 5] = [
-    ("query", RSM_CMD_QUERY, size_of::<rsm_query>()),
-    (
-        "create",
-        RSM_CMD_EXPORT_CREATE,
-        size_of::<rsm_export_create>(),
-    ),
-    (
-        "connect",
-        RSM_CMD_IMPORT_CONNECT,
-        size_of::<rsm_import_connect>(),
-    ),
-    (
-        "publish",
-        RSM_CMD_EXPORT_PUBLISH,
-        size_of::<rsm_export_publish>(),
-    ),
-    (
-        "destroy",
-        RSM_CMD_EXPORT_DESTROY,
-        size_of::<rsm_export_destroy>(),
-    ),
-];
-
-fn belongs_to(number: u32) -> &'static str {
-    match number {
-        RSM_CMD_QUERY | RSM_CMD_EXPORT_CREATE | RSM_CMD_IMPORT_CONNECT => "controller",
-        _ => "export",
-    }
-}
+use crate::common::memory::Map;
+use crate::common::raw::{self, command, ioc, ioctl, PAGE, UNTOUCHED};
+use crate::{Kinds, COMMANDS};
 
 #[test]
 fn numbers_of_other_commands() {
@@ -54,7 +23,7 @@ fn numbers_of_other_commands() {
         for number in 0..=255 {
             if COMMANDS
                 .iter()
-                .any(|c| c.1 == number && belongs_to(number) == kind)
+                .any(|c| c.1 == number && c.3.contains(&kind))
             {
                 continue;
             }
@@ -76,7 +45,7 @@ fn numbers_with_another_magic_or_direction() {
     let kinds = Kinds::new();
     let books = Books::open();
     let mut argument = [0u32; 64];
-    for (name, number, size) in COMMANDS {
+    for (name, number, size, _) in COMMANDS {
         argument[0] = size as u32;
         for (kind, fd) in kinds.all() {
             for (direction, magic) in [
@@ -101,7 +70,7 @@ fn descriptors_of_another_kind() {
     let kinds = Kinds::new();
     let books = Books::open();
     let null = std::fs::File::open("/dev/null").expect("/dev/null");
-    for (name, number, size) in COMMANDS {
+    for (name, number, size, kinds_of_fd) in COMMANDS {
         let mut argument = [0u32; 64];
         argument[0] = size as u32;
         argument[1] = UNTOUCHED;
@@ -110,7 +79,7 @@ fn descriptors_of_another_kind() {
             .into_iter()
             .chain([("/dev/null", null.as_raw_fd())])
         {
-            if kind == belongs_to(number) {
+            if kinds_of_fd.contains(&kind) {
                 continue;
             }
             let result = ioctl(fd, command(number, size), argument.as_mut_ptr().cast());
@@ -124,261 +93,6 @@ fn descriptors_of_another_kind() {
     books.balance();
 }
 
-/// Runs a command with a size in its number that differs from `C`'s: the bytes of
-/// `argument`, with `size` in the structure, followed by `tail`.
-fn sized<C: Command>(
-    fd: RawFd,
-    mut argument: C,
-    encoded: usize,
-    size: usize,
-    tail: u8,
-) -> (Result<(), Errno>, Vec<u8>) {
-    *argument.size() = size as u32;
-    *argument.status() = UNTOUCHED;
-    let mut bytes = vec![tail; encoded.max(size_of::<C>())];
-    // SAFETY: a structure of integers without padding.
-    unsafe {
-        ptr::copy_nonoverlapping(
-            (&raw const argument).cast(),
-            bytes.as_mut_ptr(),
-            size_of::<C>(),
-        )
-    };
-    let result = ioctl(fd, command(C::NUMBER, encoded), bytes.as_mut_ptr().cast());
-    (result, bytes)
-}
-
-fn status_of(bytes: &[u8]) -> u32 {
-    u32::from_ne_bytes(bytes[4..8].try_into().expect("four bytes"))
-}
-
-/// All the ways to get a size wrong, and the ones that are right.
-fn sizes<C: Command>(fd: RawFd, argument: C, what: &str, mut accepted: impl FnMut(&[u8])) {
-    let own = size_of::<C>();
-    for encoded in [0, 1, 3, 4, 7, 8, own - 8, own - 4, own - 1] {
-        let (result, bytes) = sized(fd, argument, encoded, encoded, 0);
-        assert_eq!(result, Err(Errno::EINVAL), "{what}: {encoded} bytes");
-        assert_eq!(
-            status_of(&bytes),
-            UNTOUCHED,
-            "{what}: {encoded} bytes: status stored"
-        );
-    }
-    for (encoded, size) in [
-        (own, 0),
-        (own, own - 1),
-        (own, own + 1),
-        (own, u32::MAX as usize),
-        (own + 8, own),
-        (own, own + 8),
-        (16383, own),
-    ] {
-        let (result, bytes) = sized(fd, argument, encoded, size, 0);
-        assert_eq!(
-            result,
-            Err(Errno::EINVAL),
-            "{what}: {encoded} bytes that say {size}"
-        );
-        assert_eq!(
-            status_of(&bytes),
-            UNTOUCHED,
-            "{what}: {encoded}/{size}: status stored"
-        );
-    }
-    for longer in [own + 1, own + 4, own + 8, own + 100, 4096, 8192, 16383] {
-        let (result, bytes) = sized(fd, argument, longer, longer, 1);
-        assert_eq!(
-            result,
-            Err(Errno::E2BIG),
-            "{what}: {longer} bytes with a tail"
-        );
-        assert_eq!(
-            status_of(&bytes),
-            UNTOUCHED,
-            "{what}: {longer} bytes: status stored"
-        );
-
-        // A tail that is zero but for its last byte.
-        let mut last = argument;
-        *last.size() = longer as u32;
-        let mut bytes = vec![0u8; longer];
-        // SAFETY: a structure of integers without padding.
-        unsafe { ptr::copy_nonoverlapping((&raw const last).cast(), bytes.as_mut_ptr(), own) };
-        bytes[longer - 1] = 1;
-        let result = ioctl(fd, command(C::NUMBER, longer), bytes.as_mut_ptr().cast());
-        assert_eq!(
-            result,
-            Err(Errno::E2BIG),
-            "{what}: {longer} bytes, last not zero"
-        );
-
-        let (result, bytes) = sized(fd, argument, longer, longer, 0);
-        assert_eq!(
-            result,
-            Ok(()),
-            "{what}: {longer} bytes with a tail of zeroes"
-        );
-        assert_eq!(
-            status_of(&bytes),
-            RSM_STATUS_SUCCESS,
-            "{what}: {longer} bytes"
-        );
-        assert!(
-            bytes[own..].iter().all(|&b| b == 0),
-            "{what}: {longer} bytes: tail changed"
-        );
-        accepted(&bytes);
-    }
-}
-
-/// Closes the descriptor that a command stored at `offset` of its structure.
-fn close_fd_at(offset: usize) -> impl FnMut(&[u8]) {
-    move |bytes| {
-        let fd = i32::from_ne_bytes(bytes[offset..offset + 4].try_into().expect("four bytes"));
-        // SAFETY: the command has just made it for us.
-        let result = unsafe { libc::close(fd) };
-        assert_eq!(result, 0, "descriptor {fd} of a successful command");
-    }
-}
-
-#[test]
-fn sizes_of_structures() {
-    let kinds = Kinds::new();
-    let books = Books::open();
-    let controller = kinds.controller.as_raw_fd();
-    sizes(controller, rsm_query::default(), "query", |_| ());
-    let create = rsm_export_create {
-        addr: kinds.memory.addr(),
-        length: PAGE as u64,
-        ..Default::default()
-    };
-    let fd = std::mem::offset_of!(rsm_export_create, fd);
-    sizes(controller, create, "create", close_fd_at(fd));
-    let connect = rsm_import_connect {
-        node: raw::local_node(&kinds.controller),
-        segment_id: kinds.id,
-        perm: RSM_PERM_READ,
-        ..Default::default()
-    };
-    let fd = std::mem::offset_of!(rsm_import_connect, fd);
-    sizes(controller, connect, "connect", close_fd_at(fd));
-
-    // A segment to destroy again and again, which is permitted.
-    let segment = raw::create(&kinds.controller, kinds.memory.addr(), PAGE as u64).expect("create");
-    sizes(
-        segment.as_raw_fd(),
-        rsm_export_destroy::default(),
-        "destroy",
-        |_| (),
-    );
-    drop(segment);
-    books.balance();
-}
-
-#[test]
-fn sizes_of_publish() {
-    let kinds = Kinds::new();
-    let books = Books::open();
-    let create =
-        || raw::create(&kinds.controller, kinds.memory.addr(), PAGE as u64).expect("create");
-    let argument = rsm_export_publish::default();
-    let own = size_of::<rsm_export_publish>();
-    let fresh = create();
-    for (encoded, size, tail, expected) in [
-        (8, 8, 0, Errno::EINVAL),
-        (own - 4, own - 4, 0, Errno::EINVAL),
-        (own, own + 8, 0, Errno::EINVAL),
-        (own + 8, own, 0, Errno::EINVAL),
-        (own + 8, own + 8, 1, Errno::E2BIG),
-        (16383, 16383, 1, Errno::E2BIG),
-    ] {
-        let (result, bytes) = sized(fresh.as_raw_fd(), argument, encoded, size, tail);
-        assert_eq!(
-            result,
-            Err(expected),
-            "{encoded} bytes that say {size}, tail {tail}"
-        );
-        assert_eq!(
-            status_of(&bytes),
-            UNTOUCHED,
-            "{encoded} bytes: status stored"
-        );
-    }
-    // None of these has published it.
-    for longer in [own, own + 1, own + 8, 16383] {
-        let segment = create();
-        let (result, _) = sized(segment.as_raw_fd(), argument, longer, longer, 0);
-        assert_eq!(result, Ok(()), "{longer} bytes with a tail of zeroes");
-    }
-    raw::publish(&fresh, 0, &[]).expect("publish after failures");
-    drop(fresh);
-    books.balance();
-}
-
-/// Runs a command that must be turned away with EOPNOTSUPP, status untouched.
-fn unsupported<C: Command + PartialEq + std::fmt::Debug>(fd: RawFd, mut argument: C, what: &str) {
-    *argument.size() = size_of::<C>() as u32;
-    *argument.status() = UNTOUCHED;
-    let before = argument;
-    let number = command(C::NUMBER, size_of::<C>());
-    let result = ioctl(fd, number, (&raw mut argument).cast());
-    assert_eq!(result, Err(Errno::EOPNOTSUPP), "{what}");
-    assert_eq!(argument, before, "{what}: structure changed");
-}
-
-#[test]
-fn flags_and_reserved_members() {
-    let kinds = Kinds::new();
-    let books = Books::open();
-    let controller = kinds.controller.as_raw_fd();
-    let fresh = raw::create(&kinds.controller, kinds.memory.addr(), PAGE as u64).expect("create");
-    for bit in 0..32 {
-        let flags = 1 << bit;
-        let create = rsm_export_create {
-            addr: kinds.memory.addr(),
-            length: PAGE as u64,
-            flags,
-            ..Default::default()
-        };
-        unsupported(controller, create, &format!("create: flags {flags:#x}"));
-        let connect = rsm_import_connect {
-            node: raw::local_node(&kinds.controller),
-            segment_id: kinds.id,
-            perm: RSM_PERM_READ,
-            flags,
-            ..Default::default()
-        };
-        unsupported(controller, connect, &format!("connect: flags {flags:#x}"));
-        for publish in [
-            rsm_export_publish {
-                flags,
-                ..Default::default()
-            },
-            rsm_export_publish {
-                __reserved: flags,
-                ..Default::default()
-            },
-        ] {
-            unsupported(fresh.as_raw_fd(), publish, &format!("publish: {publish:?}"));
-        }
-        for destroy in [
-            rsm_export_destroy {
-                flags,
-                ..Default::default()
-            },
-            rsm_export_destroy {
-                __reserved: flags,
-                ..Default::default()
-            },
-        ] {
-            unsupported(fresh.as_raw_fd(), destroy, &format!("destroy: {destroy:?}"));
-        }
-    }
-    raw::publish(&fresh, 0, &[]).expect("neither published nor destroyed so far");
-    drop(fresh);
-    books.balance();
-}
-
 #[test]
 fn unreadable_structures() {
     let kinds = Kinds::new();
@@ -387,11 +101,10 @@ fn unreadable_structures() {
     let memory = Map::anonymous(2 * PAGE);
     // SAFETY: of our own mapping; what is left is unmapped by address later on.
     unsafe { libc::munmap(memory.at(PAGE).cast(), PAGE) };
-    for (name, number, size) in COMMANDS {
-        let fd = match belongs_to(number) {
-            "controller" => kinds.controller.as_raw_fd(),
-            _ => kinds.export.as_raw_fd(),
-        };
+    for (name, number, size, kinds_of_fd) in COMMANDS {
+        let all = kinds.all();
+        let fd = all.iter().find(|(kind, _)| *kind == kinds_of_fd[0]);
+        let fd = fd.expect("a descriptor of its kind").1;
         for (what, address) in [
             ("null", ptr::null_mut()),
             ("a hole", memory.at(PAGE)),
@@ -433,58 +146,6 @@ fn tail_in_a_hole() {
 }
 
 #[test]
-fn unwritable_structures() {
-    let kinds = Kinds::new();
-    let books = Books::open();
-    let memory = Map::anonymous(PAGE);
-    let fresh = raw::create(&kinds.controller, kinds.memory.addr(), PAGE as u64).expect("create");
-    let with_fresh = Books::open();
-    let controller = kinds.controller.as_raw_fd();
-
-    fn attempt<C: Command>(fd: RawFd, memory: &Map, mut argument: C, what: &str) {
-        *argument.size() = size_of::<C>() as u32;
-        // SAFETY: the page is ours and large enough.
-        unsafe { memory.at(0).cast::<C>().write(argument) };
-        memory.protect(0, PAGE, READ).expect("mprotect");
-        let number = command(C::NUMBER, size_of::<C>());
-        let result = ioctl(fd, number, memory.at(0).cast());
-        assert_eq!(result, Err(Errno::EFAULT), "{what}: structure not writable");
-        memory.protect(0, PAGE, READ | WRITE).expect("mprotect");
-    }
-
-    attempt(controller, &memory, rsm_query::default(), "query");
-    let create = rsm_export_create {
-        addr: kinds.memory.addr(),
-        length: PAGE as u64,
-        ..Default::default()
-    };
-    attempt(controller, &memory, create, "create");
-    let connect = rsm_import_connect {
-        node: raw::local_node(&kinds.controller),
-        segment_id: kinds.id,
-        perm: RSM_PERM_READ,
-        ..Default::default()
-    };
-    attempt(controller, &memory, connect, "connect");
-    attempt(
-        fresh.as_raw_fd(),
-        &memory,
-        rsm_export_publish::default(),
-        "publish",
-    );
-    attempt(
-        fresh.as_raw_fd(),
-        &memory,
-        rsm_export_destroy::default(),
-        "destroy",
-    );
-    with_fresh.balance();
-    raw::publish(&fresh, 0, &[]).expect("neither published nor destroyed so far");
-    drop((fresh, memory));
-    books.balance();
-}
-
-#[test]
 fn every_member_is_stored() {
     let kinds = Kinds::new();
     let mut query = rsm_query {
@@ -504,6 +165,28 @@ fn every_member_is_stored() {
         query.status_slots > 0 && query.status_slots < u32::MAX,
         "{query:?}"
     );
+
+    let mut attributes = rsm_attributes {
+        direct_access_sizes: u32::MAX,
+        atomic_sizes: u32::MAX,
+        page_size: 7,
+        max_export_segment_size: 7,
+        tot_export_segment_size: 7,
+        max_export_segments: 7,
+        max_import_map_size: 7,
+        tot_import_map_size: 7,
+        max_import_segments: 7,
+        ..Default::default()
+    };
+    raw::run(&kinds.controller, &mut attributes).expect("attributes");
+    assert_eq!(attributes, raw::attributes(&kinds.controller));
+    let mut topology = rsm_topology {
+        local_node: u32::MAX,
+        controllers: u32::MAX,
+        ..Default::default()
+    };
+    raw::run(&kinds.controller, &mut topology).expect("topology");
+    assert_eq!(topology, raw::topology(&kinds.controller));
 
     let mut connect = rsm_import_connect {
         node: query.local_node,

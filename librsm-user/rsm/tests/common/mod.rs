@@ -7,8 +7,11 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub mod backing;
 pub mod books;
+pub mod knob;
 pub mod memory;
+pub mod pair;
 pub mod process;
 pub mod random;
 pub mod raw;
@@ -33,6 +36,17 @@ pub fn debug_kernel() -> bool {
         Ok("debug") => true,
         Ok("stock") => false,
         other => panic!("RSM_KERNEL_KIND must be stock or debug, not {other:?}"),
+    }
+}
+
+/// As many rounds as the kernel at hand bears: a tenth where everything takes ten times as
+/// long, ten times as many where full counts are wanted.
+pub fn rounds(number: usize) -> usize {
+    let number = if soak() { number * 10 } else { number };
+    if debug_kernel() {
+        number.div_ceil(10)
+    } else {
+        number
     }
 }
 

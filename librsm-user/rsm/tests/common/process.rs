@@ -76,6 +76,49 @@ fn run(mut reports: File, part: impl FnOnce()) -> i32 {
 }
 
 impl Process {
+    /// Has the child ended already, well or not?
+    pub fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(self.reports.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).expect("poll") > 0
+    }
+
+    /// Waits until the child has reached a step. If it ends instead, fails with what it says.
+    #[track_caller]
+    pub fn await_step(&self, steps: &Steps, step: usize) {
+        super::wait_until(&format!("step {step}"), 50, || self.is_at(steps, step));
+    }
+
+    /// The same without sleeping, for those who must be there at once.
+    #[track_caller]
+    pub fn spin_for_step(&self, steps: &Steps, step: usize) {
+        let deadline = Instant::now() + Duration::from_secs(50);
+        while !self.is_at(steps, step) {
+            assert!(Instant::now() < deadline, "not within 50 s: step {step}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[track_caller]
+    fn is_at(&self, steps: &Steps, step: usize) -> bool {
+        let ended = self.has_ended();
+        let reached = steps.has_reached(step);
+        if ended && !reached {
+            let message = self.message();
+            panic!("child ended before step {step}: {message}");
+        }
+        reached
+    }
+
+    /// What the child says at its end, once it has ended.
+    fn message(&self) -> String {
+        let mut message = String::new();
+        let reports = self.reports.try_clone().expect("dup");
+        File::from(reports)
+            .read_to_string(&mut message)
+            .expect("reports are text");
+        message
+    }
+
     /// Waits for the child to end well.
     #[track_caller]
     pub fn join(self) {
@@ -113,11 +156,7 @@ impl Process {
             "child {} has not ended after {patience:?}",
             self.pid
         );
-        let mut message = String::new();
-        let reports = self.reports.try_clone().expect("dup");
-        File::from(reports)
-            .read_to_string(&mut message)
-            .expect("reports are text");
+        let message = self.message();
         self.gone = true;
         (waitpid(self.pid, None).expect("wait"), message)
     }
@@ -224,18 +263,20 @@ impl Steps {
         self.reached[step].store(true, Ordering::SeqCst);
     }
 
+    pub fn has_reached(&self, step: usize) -> bool {
+        self.reached[step].load(Ordering::SeqCst)
+    }
+
     #[track_caller]
     pub fn await_step(&self, step: usize) {
-        super::wait_until(&format!("step {step}"), 50, || {
-            self.reached[step].load(Ordering::SeqCst)
-        });
+        super::wait_until(&format!("step {step}"), 50, || self.has_reached(step));
     }
 
     /// The same without sleeping, for those who must be there at once.
     #[track_caller]
     pub fn spin_for_step(&self, step: usize) {
         let deadline = Instant::now() + Duration::from_secs(50);
-        while !self.reached[step].load(Ordering::SeqCst) {
+        while !self.has_reached(step) {
             assert!(Instant::now() < deadline, "not within 50 s: step {step}");
             std::thread::yield_now();
         }

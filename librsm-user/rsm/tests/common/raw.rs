@@ -71,10 +71,18 @@ macro_rules! commands {
 
 commands! {
     rsm_query RSM_CMD_QUERY;
+    rsm_attributes RSM_CMD_ATTRIBUTES;
+    rsm_topology RSM_CMD_TOPOLOGY;
     rsm_export_create RSM_CMD_EXPORT_CREATE;
     rsm_export_publish RSM_CMD_EXPORT_PUBLISH;
     rsm_export_destroy RSM_CMD_EXPORT_DESTROY;
+    rsm_export_unpublish RSM_CMD_EXPORT_UNPUBLISH;
+    rsm_export_republish RSM_CMD_EXPORT_REPUBLISH;
+    rsm_export_rebind RSM_CMD_EXPORT_REBIND;
     rsm_import_connect RSM_CMD_IMPORT_CONNECT;
+    rsm_import_prefault RSM_CMD_IMPORT_PREFAULT;
+    rsm_event_post RSM_CMD_EVENT_POST;
+    rsm_event_wait RSM_CMD_EVENT_WAIT;
 }
 
 /// Runs a well-formed command. On failure nothing but `status` may have changed.
@@ -131,10 +139,34 @@ fn descriptor(fd: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+pub fn attributes(controller: &File) -> rsm_attributes {
+    let mut attributes = rsm_attributes::default();
+    run(controller, &mut attributes).expect("attributes");
+    attributes
+}
+
+pub fn topology(controller: &File) -> rsm_topology {
+    let mut topology = rsm_topology::default();
+    run(controller, &mut topology).expect("topology");
+    topology
+}
+
+#[track_caller]
 pub fn create(controller: &File, addr: u64, length: u64) -> Result<OwnedFd, Failure> {
+    create_with(controller, addr, length, 0)
+}
+
+#[track_caller]
+pub fn create_with(
+    controller: &File,
+    addr: u64,
+    length: u64,
+    flags: u32,
+) -> Result<OwnedFd, Failure> {
     let mut argument = rsm_export_create {
         addr,
         length,
+        flags,
         fd: -1,
         ..Default::default()
     };
@@ -163,6 +195,38 @@ pub fn destroy(segment: &OwnedFd) -> Result<(), Failure> {
     run(segment, &mut rsm_export_destroy::default())
 }
 
+#[track_caller]
+pub fn unpublish(segment: &OwnedFd) -> Result<(), Failure> {
+    run(segment, &mut rsm_export_unpublish::default())
+}
+
+#[track_caller]
+pub fn republish(segment: &OwnedFd, acl: &[rsm_access_entry]) -> Result<(), Failure> {
+    let mut argument = rsm_export_republish {
+        acl: acl.as_ptr() as u64,
+        acl_len: acl.len() as u32,
+        ..Default::default()
+    };
+    run(segment, &mut argument)
+}
+
+/// Replaces the access list by one of a mode for the local node.
+#[track_caller]
+pub fn republish_mode(controller: &File, segment: &OwnedFd, perm: u32) -> Result<(), Failure> {
+    let node = local_node(controller);
+    republish(segment, &[rsm_access_entry { node, perm }])
+}
+
+#[track_caller]
+pub fn rebind(segment: &OwnedFd, addr: u64, length: u64) -> Result<(), Failure> {
+    let mut argument = rsm_export_rebind {
+        addr,
+        length,
+        ..Default::default()
+    };
+    run(segment, &mut argument)
+}
+
 /// A connection as the kernel describes it.
 #[derive(Debug)]
 pub struct Connection {
@@ -172,11 +236,23 @@ pub struct Connection {
     pub slot: u32,
 }
 
+#[track_caller]
 pub fn connect(controller: &File, id: u32, perm: u32) -> Result<Connection, Failure> {
+    connect_with(controller, id, perm, 0)
+}
+
+#[track_caller]
+pub fn connect_with(
+    controller: &File,
+    id: u32,
+    perm: u32,
+    flags: u32,
+) -> Result<Connection, Failure> {
     let mut argument = rsm_import_connect {
         node: local_node(controller),
         segment_id: id,
         perm,
+        flags,
         fd: -1,
         ..Default::default()
     };
@@ -187,4 +263,38 @@ pub fn connect(controller: &File, id: u32, perm: u32) -> Result<Connection, Fail
         generation: argument.generation,
         slot: argument.status_slot,
     })
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+#[track_caller]
+pub fn prefault(import: &impl AsRawFd, addr: u64, length: u64) -> Result<(), Failure> {
+    let mut argument = rsm_import_prefault {
+        addr,
+        length,
+        ..Default::default()
+    };
+    run(import, &mut argument)
+}
+
+#[track_caller]
+pub fn post(segment: &impl AsRawFd, flags: u32) -> Result<(), Failure> {
+    let mut argument = rsm_event_post {
+        flags,
+        ..Default::default()
+    };
+    run(segment, &mut argument)
+}
+
+#[track_caller]
+pub fn wait(segment: &impl AsRawFd, timeout_ms: i32) -> Result<(), Failure> {
+    let mut argument = rsm_event_wait {
+        timeout_ms,
+        ..Default::default()
+    };
+    run(segment, &mut argument)
 }

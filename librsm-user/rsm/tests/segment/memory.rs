@@ -2,21 +2,17 @@
 //! Memory that can be exported, of every kind, and memory that cannot.
 
 use std::fs::{self, File};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::mount::{mount, umount, MsFlags};
-use rsm::ExportBuffer;
 use rsm_sys::*;
 
+use crate::common::backing::{huge_memory, memfd, system_v, RegularFile, HUGE};
 use crate::common::books::{self, Books};
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::raw::{self, failure, Failure, PAGE};
 use crate::{map, Pair, NEW, OLD};
-
-const HUGE: usize = 2 << 20;
 
 /// A segment of this memory is shared and taken back.
 #[track_caller]
@@ -33,20 +29,6 @@ fn assert_exportable(memory: Map) {
     pair.memory.assert_marked(NEW, 0);
     drop(pair);
     books.balance();
-}
-
-fn memfd(flags: u32) -> OwnedFd {
-    // SAFETY: makes a descriptor of ours.
-    unsafe {
-        let fd = libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC | flags);
-        assert!(fd >= 0, "memfd_create: {}", Errno::last());
-        OwnedFd::from_raw_fd(fd)
-    }
-}
-
-fn truncated(file: File, len: usize) -> File {
-    file.set_len(len as u64).expect("set_len");
-    file
 }
 
 #[test]
@@ -72,7 +54,7 @@ fn memory_that_was_never_touched() {
 
 #[test]
 fn posix_shared_memory_and_memfd() {
-    let file = truncated(memfd(0).into(), 9 * PAGE);
+    let file = memfd(9 * PAGE);
     assert_exportable(Map::shared(file.as_raw_fd(), 9 * PAGE, READ | WRITE).expect("map"));
     let path = "/dev/shm/rsm-test";
     let file = File::options()
@@ -81,23 +63,15 @@ fn posix_shared_memory_and_memfd() {
         .create(true)
         .truncate(true)
         .open(path);
-    let file = truncated(file.expect("shm"), 9 * PAGE);
+    let file = file.expect("shm");
+    file.set_len(9 * PAGE as u64).expect("set_len");
     fs::remove_file(path).expect("unlink");
     assert_exportable(Map::shared(file.as_raw_fd(), 9 * PAGE, READ | WRITE).expect("map"));
 }
 
 #[test]
 fn system_v_shared_memory() {
-    // SAFETY: makes a segment, attaches it, and marks it to go away with its last user.
-    let memory = unsafe {
-        let id = libc::shmget(libc::IPC_PRIVATE, 9 * PAGE, 0o600);
-        assert!(id >= 0, "shmget: {}", Errno::last());
-        let base = libc::shmat(id, ptr::null(), 0);
-        assert_ne!(base as isize, -1, "shmat: {}", Errno::last());
-        assert_eq!(libc::shmctl(id, libc::IPC_RMID, ptr::null_mut()), 0);
-        Map::adopt(base.cast(), 9 * PAGE)
-    };
-    assert_exportable(memory);
+    assert_exportable(system_v(9 * PAGE));
 }
 
 #[test]
@@ -127,7 +101,7 @@ fn private_mapping_of_a_file() {
 #[test]
 fn several_mappings_in_a_row() {
     let memory = Map::anonymous(12 * PAGE);
-    let file = truncated(memfd(0).into(), 4 * PAGE);
+    let file = memfd(4 * PAGE);
     let flags = libc::MAP_SHARED | libc::MAP_FIXED;
     // SAFETY: replaces the middle of a mapping of ours.
     let middle = unsafe {
@@ -166,43 +140,6 @@ fn hugetlb_pages() {
         let memory = Map::new(2 * HUGE, READ | WRITE, flags, -1, 0).expect("huge pages");
         assert_exportable(memory);
     }
-}
-
-/// A buffer that the kernel has really made of huge pages.
-fn huge_memory(len: usize) -> Map {
-    let mut buffer = ExportBuffer::huge(len).expect("buffer");
-    buffer.as_mut_slice().fill(1);
-    let base = buffer.as_mut_slice().as_mut_ptr();
-    std::mem::forget(buffer);
-    assert_eq!(huge_kib(base as u64), len as u64 >> 10, "KiB of huge pages");
-    // SAFETY: the buffer is forgotten.
-    unsafe { Map::adopt(base, len) }
-}
-
-/// KiB of anonymous huge pages in the mapping at `address`.
-fn huge_kib(address: u64) -> u64 {
-    let smaps = fs::read_to_string("/proc/self/smaps").expect("smaps");
-    let mut here = false;
-    for line in smaps.lines() {
-        if let Some((from, to)) = line
-            .split(' ')
-            .next()
-            .and_then(|range| range.split_once('-'))
-        {
-            if let (Ok(from), Ok(to)) = (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16))
-            {
-                here = (from..to).contains(&address);
-            }
-        }
-        if let Some(number) = line.strip_prefix("AnonHugePages:").filter(|_| here) {
-            return number
-                .trim_end_matches("kB")
-                .trim()
-                .parse()
-                .expect("a number");
-        }
-    }
-    panic!("no mapping at {address:#x}");
 }
 
 /// Small pages that do not follow each other in physical memory. (Those that happen to do
@@ -329,24 +266,8 @@ const NOT_EXPORTABLE: Failure = failure(Errno::EFAULT, RSM_STATUS_BAD_ADDR);
 
 #[test]
 fn shared_mappings_of_regular_files_are_refused() {
-    let directory = "/tmp/rsm-test-ramfs";
-    fs::create_dir_all(directory).expect("mkdir");
-    mount(
-        None::<&str>,
-        directory,
-        Some("ramfs"),
-        MsFlags::empty(),
-        None::<&str>,
-    )
-    .expect("mount");
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(format!("{directory}/file"))
-        .expect("open");
-    let file = truncated(file, 4 * PAGE);
+    let regular = RegularFile::new(4 * PAGE);
+    let file = &regular.file;
     let controller = raw::controller();
     let books = Books::open();
     let attempt = |map: &Map| raw::create(&controller, map.addr(), map.len as u64).map(drop);
@@ -380,8 +301,7 @@ fn shared_mappings_of_regular_files_are_refused() {
     assert_eq!(attempt(&private.expect("map")), Ok(()), "private");
     drop((shared, around));
     books.balance();
-    drop(file);
-    umount(directory).expect("umount");
+    drop(regular);
 }
 
 #[test]

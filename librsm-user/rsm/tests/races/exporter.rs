@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The exporter.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+
+use nix::errno::Errno;
+use nix::libc;
+use rsm_sys::*;
+
+use crate::common::backing::{huge_memory, HUGE};
+use crate::common::memory::{Map, READ, WRITE};
+use crate::common::pair::{NEW, OLD};
+use crate::common::process::Shared;
+use crate::common::raw::{self, failure, Failure, PAGE};
+use crate::common::wait_until;
+use crate::op::Op;
+use crate::stage::{Round, Stage};
+
+const PAGES: usize = 16;
+
+const DEAD: Failure = failure(Errno::ESTALE, RSM_STATUS_BAD_SEG_HNDL);
+const NOT_PUBLISHED: Failure = failure(Errno::ENOENT, RSM_STATUS_SEG_NOT_PUBLISHED);
+
+struct Exporter {
+    controller: File,
+    export: OwnedFd,
+    first: Map,
+    other: Map,
+}
+
+fn memory(round: &Round) -> Map {
+    if round.huge {
+        huge_memory(HUGE)
+    } else {
+        Map::anonymous(PAGES * PAGE)
+    }
+}
+
+/// Shares memory, does its part of the race, and writes something new.
+pub fn play(stage: &Shared<Stage>, round: &Round) {
+    let controller = raw::controller();
+    let (first, other) = (memory(round), memory(round));
+    first.mark(OLD);
+    other.mark(OLD);
+    let export = raw::create_with(
+        &controller,
+        first.addr(),
+        first.len as u64,
+        RSM_EXPORT_ALLOW_REBIND,
+    );
+    let exporter = Exporter {
+        export: export.expect("create"),
+        controller,
+        first,
+        other,
+    };
+    let id = raw::publish_mode(&exporter.controller, &exporter.export, 0o666).expect("publish");
+    stage.id.store(id, Ordering::Release);
+    wait_until("the importer is ready", 60, || {
+        stage.ready.load(Ordering::Acquire)
+    });
+    std::thread::scope(|scope| {
+        for (index, op) in round.ops.into_iter().enumerate() {
+            if op.is_exporters() {
+                let exporter = &exporter;
+                scope.spawn(move || stage.perform(round, index, |op| exporter.perform(op)));
+            }
+        }
+    });
+    stage.await_end();
+    exporter.mark(round);
+    stage.marked.store(true, Ordering::Release);
+    wait_until("the importer has looked", 60, || {
+        stage.looked.load(Ordering::Acquire)
+    });
+    if round.has(Op::Munmap) {
+        exporter.first.leak();
+    }
+}
+
+impl Exporter {
+    fn perform(&self, op: Op) {
+        let length = self.first.len as u64;
+        match op {
+            Op::Rebind => {
+                let result = raw::rebind(&self.export, self.other.addr(), length);
+                assert!(matches!(result, Ok(()) | Err(DEAD)), "rebind: {result:?}");
+            }
+            Op::Republish => {
+                let result = raw::republish_mode(&self.controller, &self.export, 0o666);
+                assert!(matches!(result, Ok(()) | Err(NOT_PUBLISHED)), "{result:?}");
+            }
+            Op::Unpublish => {
+                let result = raw::unpublish(&self.export);
+                assert!(matches!(result, Ok(()) | Err(NOT_PUBLISHED)), "{result:?}");
+            }
+            Op::Destroy => raw::destroy(&self.export).expect("destroy"),
+            // SAFETY: of our own memory, which nobody uses any more, or only with these
+            // calls. A second unmapping of the same place finds nothing: nothing is mapped
+            // in this process meanwhile.
+            Op::Munmap => unsafe {
+                assert_eq!(libc::munmap(self.first.at(0).cast(), self.first.len), 0);
+            },
+            Op::Mprotect => {
+                // Of memory that is unmapped by the other, there is nothing to protect.
+                let result = self.first.protect(0, self.first.len, READ);
+                assert!(matches!(result, Ok(()) | Err(Errno::ENOMEM)), "{result:?}");
+            }
+            // SAFETY: as above.
+            Op::Dontneed => unsafe {
+                libc::madvise(self.first.at(0).cast(), self.first.len, libc::MADV_DONTNEED);
+            },
+            // SAFETY: the process ends.
+            Op::Exit => unsafe { libc::_exit(0) },
+            _ => unreachable!("{op:?} is the importer's"),
+        }
+    }
+
+    /// Writes something new to all memory there is.
+    fn mark(&self, round: &Round) {
+        if !round.has(Op::Munmap) {
+            if round.has(Op::Mprotect) {
+                let result = self.first.protect(0, self.first.len, READ | WRITE);
+                result.expect("mprotect");
+            }
+            self.first.mark(NEW);
+        }
+        self.other.mark(NEW);
+    }
+}

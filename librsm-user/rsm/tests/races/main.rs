@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every two things that can be done to a segment, done at the same moment: by two threads
+//! of the exporter, by two of an importer, or by one of each. Afterwards the exporter writes
+//! something new to the memory; whoever is still connected must see it, and nobody else.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod exporter;
+mod importer;
+mod op;
+mod stage;
+
+use common::books::Books;
+use common::process::{spawn, Process, Shared};
+use common::random::{seed, Random};
+use common::watchdog::Watchdog;
+use common::{debug_kernel, soak};
+use nix::sys::signal::Signal;
+use op::{Op, ALL};
+use stage::{Round, Stage};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+fn rounds() -> u64 {
+    match (debug_kernel(), soak()) {
+        (false, false) => 50,
+        (true, false) => 10,
+        (false, true) => 1_000,
+        (true, true) => 100,
+    }
+}
+
+/// Races `first` against itself and everything that comes after it in the list.
+fn against_the_rest(first: Op) {
+    let books = Books::open();
+    let watchdog = Watchdog::start(Duration::from_secs(120), move || {
+        format!("races of {first:?}")
+    });
+    let mut random = Random::new(seed(), first as u64);
+    for second in ALL.into_iter().skip_while(|&op| op != first) {
+        for number in 0..rounds() {
+            race(Round::new([first, second], number, &mut random));
+            watchdog.feed();
+        }
+    }
+    drop(watchdog);
+    books.balance();
+}
+
+fn race(round: Round) {
+    let stage = Stage::new();
+    let exporter = spawn(|| exporter::play(&stage, &round));
+    let importer = spawn(|| importer::play(&stage, &round));
+    if round.has(Op::Exit) {
+        // It has nothing to say of what became of its memory.
+        exporter.join();
+        stage.marked.store(true, Ordering::Release);
+        end_importer(importer, &stage, &round);
+    } else {
+        end_importer(importer, &stage, &round);
+        exporter.join();
+    }
+}
+
+fn end_importer(importer: Process, stage: &Shared<Stage>, round: &Round) {
+    if round.has(Op::Kill) {
+        importer.join_killed(Signal::SIGKILL);
+    } else {
+        importer.join();
+    }
+    stage.looked.store(true, Ordering::Release);
+}
+
+macro_rules! races {
+    ($($name:ident $op:ident;)*) => {$(
+        #[test]
+        fn $name() {
+            against_the_rest(Op::$op);
+        }
+    )*};
+}
+
+races! {
+    fault Fault;
+    map Map;
+    unmap Unmap;
+    mremap Mremap;
+    fork Fork;
+    connect Connect;
+    disconnect Disconnect;
+    post Post;
+    wait Wait;
+    kill Kill;
+    rebind Rebind;
+    republish Republish;
+    unpublish Unpublish;
+    destroy Destroy;
+    exporter_munmap Munmap;
+    exporter_mprotect Mprotect;
+    exporter_dontneed Dontneed;
+    exporter_exit Exit;
+}

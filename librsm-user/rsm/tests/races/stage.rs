@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One round, and where the two processes that play it meet.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::common::process::Shared;
+use crate::common::random::Random;
+use crate::common::wait_until;
+use crate::op::Op;
+
+/// What is raced, and how.
+pub struct Round {
+    pub ops: [Op; 2],
+    /// Turns of a loop that each waits before it begins.
+    pub delays: [u64; 2],
+    /// Memory of huge pages?
+    pub huge: bool,
+}
+
+/// The longest delay, which is about as long as an operation takes.
+const MOST_DELAY: usize = 20_000;
+
+impl Round {
+    pub fn new(ops: [Op; 2], number: u64, random: &mut Random) -> Self {
+        let mut delays = [0; 2];
+        // One of them begins at once.
+        delays[(number % 2) as usize] = random.below(MOST_DELAY) as u64;
+        Self {
+            ops,
+            delays,
+            huge: number % 4 >= 2,
+        }
+    }
+
+    pub fn has(&self, op: Op) -> bool {
+        self.ops.contains(&op)
+    }
+
+    /// Must the connection have ended when all is done?
+    pub fn must_end(&self) -> bool {
+        let may_stand_elsewhere = self.has(Op::Rebind);
+        self.ops
+            .iter()
+            .any(|op| op.takes_back() || (op.spoils_first_memory() && !may_stand_elsewhere))
+    }
+
+    /// May the connection have ended when all is done?
+    pub fn may_end(&self) -> bool {
+        self.ops
+            .iter()
+            .any(|op| op.takes_back() || op.spoils_first_memory())
+    }
+}
+
+/// Where exporter and importer meet.
+#[derive(Debug)]
+pub struct Stage {
+    /// The segment, once it is published.
+    pub id: AtomicU32,
+    /// The importer is connected.
+    pub ready: AtomicBool,
+    /// Threads that wait to begin.
+    waiting: AtomicU32,
+    /// Operations that are over.
+    over: AtomicU32,
+    /// The exporter has written something new, or is gone.
+    pub marked: AtomicBool,
+    /// The importer has looked at it, or is gone.
+    pub looked: AtomicBool,
+}
+
+impl Stage {
+    pub fn new() -> Shared<Self> {
+        // SAFETY: atomics may be zero.
+        unsafe { Shared::zeroed() }
+    }
+
+    /// Waits for the other operation, then as long as this one is to wait, and does it.
+    pub fn perform(&self, round: &Round, index: usize, operation: impl FnOnce(Op)) {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        wait_for(|| self.waiting.load(Ordering::Acquire) >= 2);
+        for _ in 0..round.delays[index] {
+            spin_loop();
+        }
+        let op = round.ops[index];
+        if matches!(op, Op::Exit | Op::Kill) {
+            // It kills its process, and what that does besides: over before it has begun.
+            let other = round.ops[1 - index];
+            let both = other.is_exporters() == op.is_exporters();
+            self.over
+                .fetch_add(if both { 2 } else { 1 }, Ordering::AcqRel);
+            operation(op);
+        } else {
+            operation(op);
+            self.over.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Waits until both operations are over.
+    pub fn await_end(&self) {
+        wait_until("both operations are over", 60, || {
+            self.over.load(Ordering::Acquire) >= 2
+        });
+    }
+}
+
+/// Waits without sleeping for long: what waits is to begin at once.
+fn wait_for(condition: impl Fn() -> bool) {
+    for turn in 0_u64.. {
+        if condition() {
+            return;
+        }
+        if turn % 1000 == 999 {
+            std::thread::yield_now();
+        }
+        assert!(turn < 10_000_000_000, "the other never came");
+        spin_loop();
+    }
+}
