@@ -45,6 +45,7 @@ use crate::totals::{self, Harness, Totals};
 use anyhow::{anyhow, bail, Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// One boot of the text.
@@ -276,11 +277,70 @@ impl Follower<'_> {
     }
 }
 
-/// Makes all boots. Whether everything passed.
+/// What one boot comes to.
+struct Judged {
+    totals: Totals,
+    failed: Vec<String>,
+    /// Whether there was a test to run.
+    tests_seen: bool,
+    elapsed: Duration,
+}
+
+/// Makes one boot, and prints what it says.
+fn make(order: &Order, boot: &Boot, tools: &Tools, cache: &Path) -> Result<Judged> {
+    let programs = &boot.plan.programs;
+    let mut follower = Follower {
+        order,
+        names: programs
+            .iter()
+            .map(|program| program.name.clone())
+            .collect(),
+        harnesses: BTreeMap::new(),
+        since: Instant::now(),
+    };
+    let outcome = boot
+        .run(tools, None, &mut |record| follower.watch(record))
+        .with_context(|| format!("boot {}", order.name))?;
+    let (totals, failed) = follower.judge(&outcome);
+    // A boot's verdict is not to be torn apart by what another one says.
+    let _whole = std::io::stdout().lock();
+    if outcome.failures.is_empty() {
+        println!("{}  test detectors ... ok", order.name);
+    } else {
+        for failure in &outcome.failures {
+            println!(
+                "{}  test detector::{} ... FAILED",
+                order.name, failure.detector
+            );
+            println!("{}  {}", order.name, failure.text);
+        }
+    }
+    if failed.is_empty() {
+        let _ = std::fs::remove_file(&boot.console);
+    } else {
+        let log = report::path_for_user(&boot.console, cache);
+        println!("{}  the console, in full in {}:", order.name, log.display());
+        for line in report::console_excerpt(&outcome, &boot.console) {
+            println!("{}  | {line}", order.name);
+        }
+    }
+    Ok(Judged {
+        totals,
+        failed,
+        tests_seen: follower.harnesses.values().any(|harness| {
+            // A harness that died was about to run something.
+            harness.totals() != Totals::default() || !harness.is_complete()
+        }),
+        elapsed: outcome.elapsed,
+    })
+}
+
+/// Makes all boots, `jobs` at a time. Whether everything passed.
 pub fn run(
     orders: &Orders,
     tools: &Tools,
     cache: &Path,
+    jobs: usize,
     configure: &dyn Fn(&str, KernelDir) -> Result<Boot>,
 ) -> Result<bool> {
     // What cannot be booted is found before an hour has gone into the rest.
@@ -304,50 +364,26 @@ pub fn run(
         failed.extend(failures);
         summary.push(format!("{name}: {totals}"));
     }
-    for (order, boot) in orders.boots.iter().zip(&boots) {
-        let mut follower = Follower {
-            order,
-            names: boot
-                .plan
-                .programs
-                .iter()
-                .map(|program| program.name.clone())
-                .collect(),
-            harnesses: BTreeMap::new(),
-            since: Instant::now(),
-        };
-        let outcome = boot
-            .run(tools, None, &mut |record| follower.watch(record))
-            .with_context(|| format!("boot {}", order.name))?;
-        let (totals, failures) = follower.judge(&outcome);
-        tests_seen |= follower.harnesses.values().any(|harness| {
-            // A harness that died was about to run something.
-            harness.totals() != Totals::default() || !harness.is_complete()
-        });
-        if outcome.failures.is_empty() {
-            println!("{}  test detectors ... ok", order.name);
-        } else {
-            for failure in &outcome.failures {
-                println!(
-                    "{}  test detector::{} ... FAILED",
-                    order.name, failure.detector
-                );
-                println!("{}  {}", order.name, failure.text);
-            }
+    let queue = Mutex::new(orders.boots.iter().zip(&boots).enumerate());
+    let results = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| loop {
+                let Some((number, (order, boot))) = queue.lock().unwrap().next() else {
+                    return;
+                };
+                let judged = make(order, boot, tools, cache);
+                results.lock().unwrap().insert(number, judged);
+            });
         }
-        if failures.is_empty() {
-            let _ = std::fs::remove_file(&boot.console);
-        } else {
-            let log = report::path_for_user(&boot.console, cache);
-            println!("{}  the console, in full in {}:", order.name, log.display());
-            for line in report::console_excerpt(&outcome, &boot.console) {
-                println!("{}  | {line}", order.name);
-            }
-        }
-        let seconds = outcome.elapsed.as_secs();
-        summary.push(format!("{}: {totals}, {seconds} s", order.name));
-        total += totals;
-        failed.extend(failures);
+    });
+    for (number, judged) in results.into_inner().unwrap() {
+        let judged = judged?;
+        tests_seen |= judged.tests_seen;
+        let (name, seconds) = (&orders.boots[number].name, judged.elapsed.as_secs());
+        summary.push(format!("{name}: {}, {seconds} s", judged.totals));
+        total += judged.totals;
+        failed.extend(judged.failed);
     }
     if !tests_seen {
         total.failed += 1;

@@ -36,6 +36,9 @@ enum Command {
     Suite {
         /// What to boot and to run; "-" reads standard input. See src/suite.rs
         orders: PathBuf,
+        /// Guests at one time
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        jobs: usize,
         #[command(flatten)]
         common: Common,
     },
@@ -139,7 +142,11 @@ struct SelftestArgs {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run(&args),
-        Command::Suite { orders, common } => run_suite(&orders, &common),
+        Command::Suite {
+            orders,
+            jobs,
+            common,
+        } => run_suite(&orders, jobs, &common),
         Command::Selftest(args) => run_selftest(&args),
         Command::Probe { kernel, common } => probe(&kernel, &common),
     };
@@ -320,7 +327,7 @@ fn shell(mut boot: Boot, tools: &Tools) -> Result<Outcome> {
     outcome
 }
 
-fn run_suite(file: &Path, common: &Common) -> Result<bool> {
+fn run_suite(file: &Path, jobs: usize, common: &Common) -> Result<bool> {
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin()
@@ -331,7 +338,7 @@ fn run_suite(file: &Path, common: &Common) -> Result<bool> {
     }
     let orders = Orders::parse(&text).with_context(|| file.display().to_string())?;
     let tools = common.tools()?;
-    suite::run(&orders, &tools, &common.cache, &|name, kernel| {
+    suite::run(&orders, &tools, &common.cache, jobs, &|name, kernel| {
         let accel = common.accel(&kernel, &tools)?.accel;
         let mut boot = common.boot(kernel, accel, common.log_file(name)?);
         boot.timeout = boot.timeout.or(Some(Duration::from_secs(600)));
