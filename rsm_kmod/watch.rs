@@ -27,16 +27,15 @@
 //! maps, and the notifier's own order), so the callback leaves the work to `ENDING` and waits for
 //! its completion. Cleared entries come under the tightest of locks and mean nothing most of the
 //! time (reclaim, page merging, a huge page being split), so they are looked at in `LOOKING`, when
-//! the change is over: the callback comes before it is made. A page is there, or it is known not to be once it has been absent from a
-//! private mapping for some time; one absent from a mapping of shared memory is the file's still,
-//! and is put back, or the file has given it up.
+//! the change is over: the callback comes before it is made. A page that is absent is fetched where
+//! that does not take waiting for user space, and otherwise looked for again for some time.
 //!
 //! Locks: `state` and `notifier` are leaves. `LOOKING` takes the mmap lock and, after it has released
 //! it, the life lock; `ENDING` takes the life lock, never the mmap lock, which the one who waits may
 //! hold.
 
-use crate::kapi::notifier::{Change, Kind, Notifier, Registration, Watcher};
-use crate::kapi::present::{self, Seen};
+use crate::kapi::notifier::{self, Change, Notifier, Registration, Watcher};
+use crate::kapi::present::{self, Kind, Seen};
 use crate::kapi::queue::{QueueCell, Running};
 use crate::kapi::time;
 use crate::logic::span::Span;
@@ -285,8 +284,7 @@ impl Watch {
                     let frames = frames.get(..count).unwrap_or(&[]);
                     (segment.compare(self, page, frames), count as u64)
                 }
-                Seen::Absent { shared: true } => (self.compare_shared(segment, page, addr), 1),
-                Seen::Absent { shared: false } => (Comparison::Absent, 1),
+                Seen::Absent(kind) => (self.compare_absent(segment, page, addr, kind), 1),
                 // That is told by itself.
                 Seen::Ended => (Comparison::Over, 1),
             };
@@ -298,18 +296,32 @@ impl Watch {
         Comparison::Same
     }
 
-    /// Compares a page that the exporter does not have in a shared mapping now.
+    /// Compares a page that the exporter does not have now with the pinned one.
+    ///
+    /// If it can be had without waiting for user space, it is fetched: pages that are being migrated
+    /// come back as they were, those that are gone come back as others.
     ///
     /// A file's pages are taken out of mappings before they are taken out of the file. So a page
-    /// that is the file's still may be about to go, which nobody would be told of. Therefore it is
-    /// put back into the mapping: then it must be taken out again first, and that is told.
-    fn compare_shared(self: &Arc<Self>, segment: &Segment, page: u64, addr: u64) -> Comparison {
-        match segment.compare_absent(self, page) {
-            Comparison::Same => match present::fetch(&self.mm, addr) {
-                Some(frame) => segment.compare(self, page, &[frame]),
-                None => Comparison::Unknown,
+    /// that is the file's still may be about to go, which nobody would be told of. Fetched, it is in
+    /// the mapping again, and must be taken out again first: that is told.
+    fn compare_absent(
+        self: &Arc<Self>,
+        segment: &Segment,
+        page: u64,
+        addr: u64,
+        kind: Kind,
+    ) -> Comparison {
+        let unknown = match kind {
+            Kind::Anonymous => Comparison::Absent,
+            Kind::Shared => match segment.compare_absent(self, page) {
+                Comparison::Same => Comparison::Unknown,
+                other => return other,
             },
-            other => other,
+            Kind::Other => return Comparison::Absent,
+        };
+        match present::fetch(&self.mm, addr) {
+            Some(frame) => segment.compare(self, page, &[frame]),
+            None => unknown,
         }
     }
 }
@@ -318,9 +330,9 @@ impl Watcher for Watch {
     fn changing(this: ArcBorrow<'_, Self>, change: &Change<'_>) -> bool {
         let (start, end) = this.part(change);
         match change.kind() {
-            Kind::Harmless => return true,
-            Kind::Protection if !change.access_lost(start, end) => return true,
-            Kind::Cleared => {
+            notifier::Kind::Harmless => return true,
+            notifier::Kind::Protection if !change.access_lost(start, end) => return true,
+            notifier::Kind::Cleared => {
                 let first = start.wrapping_sub(this.addr) / PAGE_SIZE as u64;
                 let last = end.wrapping_sub(this.addr).div_ceil(PAGE_SIZE as u64);
                 if this.add_cleared(Span::new(first, last)) {
@@ -328,7 +340,7 @@ impl Watcher for Watch {
                 }
                 return true;
             }
-            Kind::Unmapped | Kind::Protection => (),
+            notifier::Kind::Unmapped | notifier::Kind::Protection => (),
         }
         match &mut *this.state.lock() {
             State::Forming { lost, .. } => {

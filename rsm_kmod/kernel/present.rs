@@ -14,13 +14,23 @@ use kernel::sync::aref::ARef;
 /// Most pages that are looked at in one go.
 pub(crate) const BATCH: usize = 64;
 
+/// Memory that is mapped somewhere, by where its pages come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The process's own.
+    Anonymous,
+    /// A file in memory, which others may have mapped, too.
+    Shared,
+    /// A file at first, and the process's own from then on; or no memory at all.
+    Other,
+}
+
 /// What was seen from an address on.
 pub(crate) enum Seen {
     /// So many pages, whose frames have been stored.
     Pages(usize),
-    /// No page at the address itself. Whether a shared mapping is there, whose pages belong to a
-    /// file.
-    Absent { shared: bool },
+    /// No page at the address itself, where memory of this kind is mapped.
+    Absent(Kind),
     /// The address space has ended.
     Ended,
 }
@@ -54,9 +64,14 @@ pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -
         let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), addr as usize) });
         // SAFETY: Found under the lock, which is held until the end.
         let vma = vma.map(|vma| unsafe { Vma::from_raw(vma.as_ptr()) });
-        let shared = vma.is_some_and(|vma| vma.start() <= addr && vma.is_shared());
+        let kind = match vma {
+            Some(vma) if vma.start() > addr => Kind::Other,
+            Some(vma) if vma.is_shared() => Kind::Shared,
+            Some(vma) if vma.file().is_null() => Kind::Anonymous,
+            _ => Kind::Other,
+        };
         drop(guard);
-        return Seen::Absent { shared };
+        return Seen::Absent(kind);
     }
     drop(guard);
     for (frame, &page) in frames.iter_mut().zip(pages.iter()).take(got) {
@@ -69,8 +84,8 @@ pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -
     Seen::Pages(got)
 }
 
-/// The frame of the page at `addr`, which is brought in if need be: from a file in memory, or not at
-/// all if that would take waiting for user space.
+/// The frame of the page at `addr`, which is brought in if need be. Not for memory of kind
+/// [`Other`](Kind::Other): its file may be served by user space, for which this must not wait.
 pub(crate) fn fetch(mm: &Mm, addr: u64) -> Option<u64> {
     let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm.mmget_not_zero()?);
     let guard = mm.mmap_read_lock();
