@@ -5,7 +5,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help demo test soak shell kernel module modules_install install lint clean distclean
+.PHONY: help demo test soak shell kernel module modules_install install lint uapi-doc clean distclean
 
 help:
 	@echo 'Remote shared memory for Linux'
@@ -21,6 +21,7 @@ help:
 	@echo
 	@echo '  make soak             the tests with full counts; takes hours'
 	@echo '  make lint             all static checks'
+	@echo '  make uapi-doc         make Documentation/uapi.rst from the header'
 	@echo '  make clean            remove what was built in the tree and the programs built in the cache'
 	@echo '  make distclean        remove the whole cache: toolchain, kernels, builds'
 	@echo
@@ -62,6 +63,9 @@ install:
 
 lint:
 	@scripts/lint
+
+uapi-doc:
+	@scripts/uapi-doc
 
 clean:
 	@scripts/clean
