@@ -66,7 +66,7 @@ fn publish(segment: ArcBorrow<'_, Segment>, args: &mut rsm_export_publish) -> Re
     let acl = read_acl(segment.interconnect(), args.acl, args.acl_len)?;
     let segment: Arc<Segment> = segment.into();
     args.segment_id = segment.publish(request, acl)?;
-    Ok(Commit::None)
+    Ok(Commit::Published(segment))
 }
 
 /// RSM_EXPORT_REPUBLISH.

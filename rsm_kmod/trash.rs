@@ -113,11 +113,7 @@ impl View {
         if self.page(offset).is_some() {
             return;
         }
-        let offset = if self.is_full(user) {
-            OVERFLOW
-        } else {
-            offset
-        };
+        let offset = if self.is_full(user) { OVERFLOW } else { offset };
         self.count = self.count.saturating_add(1);
         let page = TrashPage {
             page,

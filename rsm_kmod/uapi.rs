@@ -6,9 +6,11 @@
 use crate::kapi::file::PendingFd;
 use crate::kapi::user::{Args, Request};
 use crate::logic::status::Status;
+use crate::segment::Segment;
 use kernel::alloc::AllocError;
 use kernel::ioctl::{_IOC_DIR, _IOC_NR, _IOC_TYPE};
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
 /// Types and constants of `include/uapi/linux/rsm.h`.
 #[allow(non_camel_case_types, dead_code, unreachable_pub, clippy::all)]
@@ -61,6 +63,8 @@ pub(crate) enum Commit {
     None,
     /// Make a descriptor visible.
     Fd(PendingFd),
+    /// Nothing; but undo this publication if the results do not reach the caller.
+    Published(Arc<Segment>),
 }
 
 /// The number of a command of ours; `None` for anybody else's.
@@ -72,7 +76,9 @@ pub(crate) fn command(cmd: u32) -> Option<u32> {
 /// Runs a command: reads its structure, performs `operation`, stores the results.
 ///
 /// The structure is stored before the operation too, with its inputs as they came, so that one that
-/// cannot be written is found while nothing has been changed yet.
+/// cannot be written is found while nothing has been changed yet. Operations that have no results
+/// of their own store nothing afterwards; what others have done is undone if their results cannot be
+/// stored after all.
 pub(crate) fn run<T: Args>(
     cmd: u32,
     addr: usize,
@@ -83,11 +89,14 @@ pub(crate) fn run<T: Args>(
     request.write()?;
     match operation(&mut request.args) {
         Ok(commit) => {
-            request.write()?;
-            if let Commit::Fd(fd) = commit {
-                fd.install();
+            let stored = request.write();
+            match commit {
+                Commit::Fd(fd) if stored.is_ok() => fd.install(),
+                // Somebody else may have unpublished it already.
+                Commit::Published(segment) if stored.is_err() => drop(segment.unpublish()),
+                _ => (),
             }
-            Ok(())
+            stored
         }
         Err(fail) => {
             request.write_status(fail.status as u32)?;

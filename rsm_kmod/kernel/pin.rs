@@ -6,7 +6,7 @@ use super::{caller, raw};
 use crate::logic::extent::{self, Extent};
 use crate::logic::status::Status;
 use core::ptr;
-use kernel::alloc::flags::{__GFP_NOWARN, GFP_KERNEL_ACCOUNT};
+use kernel::alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN};
 use kernel::alloc::{KVVec, KVec};
 use kernel::bindings;
 use kernel::page::PAGE_SIZE;

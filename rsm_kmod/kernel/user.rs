@@ -32,6 +32,8 @@ pub(crate) unsafe trait Args: Copy {
 pub(crate) struct Request<T> {
     /// The structure; members that the caller does not know are zero.
     pub(crate) args: T,
+    /// What has been stored at `addr`.
+    stored: Option<T>,
     addr: usize,
     len: usize,
 }
@@ -71,7 +73,12 @@ impl<T: Args> Request<T> {
                 -(bindings::EOPNOTSUPP as kernel::ffi::c_int),
             ));
         }
-        Ok(Self { args, addr, len })
+        Ok(Self {
+            args,
+            stored: None,
+            addr,
+            len,
+        })
     }
 
     /// Stores the `status` member only.
@@ -82,13 +89,25 @@ impl<T: Args> Request<T> {
             .write_slice(&status.to_ne_bytes())
     }
 
-    /// Stores the structure, as much of it as the caller knows.
-    pub(crate) fn write(&self) -> Result {
+    /// The bytes of a structure, as many as the caller knows.
+    fn bytes<'a>(&self, args: &'a T) -> &'a [u8] {
         // SAFETY: `T` has no padding by the trait's contract, and `len` is at most its size.
-        let bytes =
-            unsafe { core::slice::from_raw_parts((&raw const self.args).cast::<u8>(), self.len) };
+        unsafe { core::slice::from_raw_parts((&raw const *args).cast::<u8>(), self.len) }
+    }
+
+    /// Stores the structure, as much of it as the caller knows. Does nothing, and cannot fail, if
+    /// that has been stored already.
+    pub(crate) fn write(&mut self) -> Result {
+        let bytes = self.bytes(&self.args);
+        if let Some(stored) = &self.stored {
+            if self.bytes(stored) == bytes {
+                return Ok(());
+            }
+        }
         UserSlice::new(UserPtr::from_addr(self.addr), self.len)
             .writer()
-            .write_slice(bytes)
+            .write_slice(bytes)?;
+        self.stored = Some(self.args);
+        Ok(())
     }
 }
