@@ -120,6 +120,8 @@ fn of_an_import_and_of_events() {
     }
     for fd in segments {
         assert_eq!(raw::wait(&fd, 0), Err(nothing), "nothing has been posted");
+    }
+    for fd in segments {
         raw::post(&fd, 0).expect("post");
     }
     for fd in segments {

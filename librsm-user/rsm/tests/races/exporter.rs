@@ -12,7 +12,6 @@ use rsm_sys::*;
 use crate::common::backing::{huge_memory, HUGE};
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::pair::{NEW, OLD};
-use crate::common::process::Shared;
 use crate::common::raw::{self, failure, Failure, PAGE};
 use crate::common::wait_until;
 use crate::op::Op;
@@ -39,7 +38,7 @@ fn memory(round: &Round) -> Map {
 }
 
 /// Shares memory, does its part of the race, and writes something new.
-pub fn play(stage: &Shared<Stage>, round: &Round) {
+pub fn play(stage: &Stage, round: &Round) {
     let controller = raw::controller();
     let (first, other) = (memory(round), memory(round));
     first.mark(OLD);

@@ -2,6 +2,7 @@
 //! The importer, and the children it forks.
 
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use std::sync::Mutex;
 
@@ -14,7 +15,6 @@ use rsm_sys::*;
 
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::pair::{map, Slot, NEW, OLD};
-use crate::common::process::Shared;
 use crate::common::raw::{self, failure, Connection, Failure, PAGE};
 use crate::common::wait_until;
 use crate::op::Op;
@@ -52,7 +52,7 @@ struct Importer {
 }
 
 /// Connects, does its part of the race, and looks at what the exporter has written.
-pub fn play(stage: &Shared<Stage>, round: &Round) {
+pub fn play(stage: &Stage, round: &Round) {
     wait_until("published", 60, || stage.id.load(Ordering::Acquire) != 0);
     let controller = raw::controller();
     let id = stage.id.load(Ordering::Acquire);
@@ -115,7 +115,7 @@ impl Importer {
                     }
                 }
             }
-            Op::Unmap => unmap(window.load(Ordering::Acquire), self.len),
+            Op::Unmap => self.unmap(window),
             Op::Mremap => self.mremap(window, round),
             Op::Fork => self.fork(stage, window, round),
             Op::Connect => {
@@ -123,7 +123,7 @@ impl Importer {
                 assert!(matches!(result, Ok(()) | Err(NOT_PUBLISHED)), "{result:?}");
             }
             Op::Disconnect => {
-                unmap(window.load(Ordering::Acquire), self.len);
+                self.unmap(window);
                 self.close();
             }
             Op::Post => {
@@ -139,6 +139,16 @@ impl Importer {
             }
             Op::Kill => kill(getpid(), Signal::SIGKILL).expect("kill"),
             op => unreachable!("{op:?} is the exporter's"),
+        }
+    }
+
+    /// Unmaps a window, which is nowhere then.
+    fn unmap(&self, window: &AtomicPtr<u8>) {
+        let base = window.load(Ordering::Acquire);
+        if !base.is_null() {
+            // SAFETY: our own window.
+            assert_eq!(unsafe { libc::munmap(base.cast(), self.len) }, 0);
+            let _ = window.compare_exchange(base, null_mut(), Ordering::AcqRel, Ordering::Relaxed);
         }
     }
 
@@ -269,16 +279,15 @@ impl Importer {
             let status = waitpid(child, None).expect("wait");
             assert_eq!(status, WaitStatus::Exited(child, 0), "what a child sees");
         }
+        for window in &self.windows {
+            self.unmap(window);
+        }
         self.close();
+        stage.looked.store(true, Ordering::Release);
     }
 }
 
 fn word<'a>(base: *mut u8, offset: usize) -> &'a AtomicU64 {
     // SAFETY: inside of a window, aligned, and only ever accessed atomically.
     unsafe { AtomicU64::from_ptr(base.wrapping_add(offset).cast()) }
-}
-
-fn unmap(base: *mut u8, len: usize) {
-    // SAFETY: our own window.
-    assert_eq!(unsafe { libc::munmap(base.cast(), len) }, 0);
 }

@@ -12,7 +12,7 @@ mod op;
 mod stage;
 
 use common::books::Books;
-use common::process::{spawn, Process, Shared};
+use common::process::{spawn, Process};
 use common::random::{seed, Random};
 use common::watchdog::Watchdog;
 use common::{debug_kernel, soak};
@@ -34,42 +34,59 @@ fn rounds() -> u64 {
 /// Races `first` against itself and everything that comes after it in the list.
 fn against_the_rest(first: Op) {
     let books = Books::open();
-    let watchdog = Watchdog::start(Duration::from_secs(120), move || {
+    let watchdog = Watchdog::start(Duration::from_secs(300), move || {
         format!("races of {first:?}")
     });
     let mut random = Random::new(seed(), first as u64);
     for second in ALL.into_iter().skip_while(|&op| op != first) {
-        for number in 0..rounds() {
-            race(Round::new([first, second], number, &mut random));
-            watchdog.feed();
+        let rounds = (0..rounds()).map(|number| Round::new([first, second], number, &mut random));
+        let rounds: Vec<Round> = rounds.collect();
+        if [first, second].iter().any(|op| op.ends_its_process()) {
+            rounds
+                .iter()
+                .for_each(|round| race(std::slice::from_ref(round)));
+        } else {
+            race(&rounds);
         }
+        watchdog.feed();
     }
     drop(watchdog);
     books.balance();
 }
 
-fn race(round: Round) {
-    let stage = Stage::new();
-    let exporter = spawn(|| exporter::play(&stage, &round));
-    let importer = spawn(|| importer::play(&stage, &round));
-    if round.has(Op::Exit) {
+/// Plays rounds with one exporter and one importer.
+fn race(rounds: &[Round]) {
+    let stages = Stage::many();
+    let exporter = spawn(|| {
+        for (stage, round) in stages.iter().zip(rounds) {
+            exporter::play(stage, round);
+        }
+    });
+    let importer = spawn(|| {
+        for (stage, round) in stages.iter().zip(rounds) {
+            importer::play(stage, round);
+        }
+    });
+    let [stage, ..] = &*stages;
+    let has = |op| rounds.iter().any(|round| round.has(op));
+    if has(Op::Exit) {
         // It has nothing to say of what became of its memory.
         exporter.join();
         stage.marked.store(true, Ordering::Release);
-        end_importer(importer, &stage, &round);
+        end(importer, has(Op::Kill));
     } else {
-        end_importer(importer, &stage, &round);
+        end(importer, has(Op::Kill));
+        stage.looked.store(true, Ordering::Release);
         exporter.join();
     }
 }
 
-fn end_importer(importer: Process, stage: &Shared<Stage>, round: &Round) {
-    if round.has(Op::Kill) {
+fn end(importer: Process, killed: bool) {
+    if killed {
         importer.join_killed(Signal::SIGKILL);
     } else {
         importer.join();
     }
-    stage.looked.store(true, Ordering::Release);
 }
 
 macro_rules! races {

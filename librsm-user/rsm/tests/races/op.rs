@@ -63,6 +63,11 @@ impl Op {
         matches!(self, Op::Munmap | Op::Mprotect | Op::Dontneed)
     }
 
+    /// Does it end the process that does it?
+    pub fn ends_its_process(self) -> bool {
+        matches!(self, Op::Kill | Op::Exit)
+    }
+
     /// Does it take the importer's window away?
     pub fn removes_window(self) -> bool {
         matches!(self, Op::Unmap | Op::Mremap | Op::Disconnect)

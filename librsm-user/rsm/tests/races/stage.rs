@@ -18,6 +18,9 @@ pub struct Round {
     pub huge: bool,
 }
 
+/// Most rounds of a pair.
+pub const MOST_ROUNDS: usize = 1_000;
+
 /// The longest delay, which is about as long as an operation takes.
 const MOST_DELAY: usize = 20_000;
 
@@ -71,7 +74,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new() -> Shared<Self> {
+    /// One for each round of a pair.
+    pub fn many() -> Shared<[Self; MOST_ROUNDS]> {
         // SAFETY: atomics may be zero.
         unsafe { Shared::zeroed() }
     }
@@ -84,7 +88,7 @@ impl Stage {
             spin_loop();
         }
         let op = round.ops[index];
-        if matches!(op, Op::Exit | Op::Kill) {
+        if op.ends_its_process() {
             // It kills its process, and what that does besides: over before it has begun.
             let other = round.ops[1 - index];
             let both = other.is_exporters() == op.is_exporters();
