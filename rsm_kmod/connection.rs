@@ -86,8 +86,12 @@ impl Peer {
     }
 
     /// Ends the connection; a full fence, see [`StatusSlot::end`].
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         self.status.end();
+    }
+
+    /// Tells those who wait for events, if they want to know.
+    fn tell_of_end(&self) {
         if self.wake {
             self.events.hang_up();
         }
@@ -143,11 +147,6 @@ impl Connections {
         serial
     }
 
-    /// The importers' ends.
-    pub(crate) fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        self.peers.values()
-    }
-
     /// The first one whose serial number is at least `serial`, with that number.
     pub(crate) fn at_or_after(&self, serial: u64) -> Option<(u64, Arc<Peer>)> {
         let cursor = self.peers.cursor_lower_bound(&serial)?;
@@ -156,12 +155,17 @@ impl Connections {
     }
 
     /// Ends all. What is returned is to be dropped with no lock held.
-    pub(crate) fn end_all(&mut self) -> RBTree<u64, Arc<Peer>> {
+    pub(crate) fn end_all(&mut self) -> Ended {
         for peer in self.peers.values() {
             peer.end();
         }
         self.count = 0;
-        core::mem::replace(&mut self.peers, RBTree::new())
+        Ended(core::mem::replace(&mut self.peers, RBTree::new()))
+    }
+
+    /// The serial number that the next one will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
     }
 
     fn remove(&mut self, serial: u64) -> Option<RBTreeNode<u64, Arc<Peer>>> {
@@ -170,6 +174,18 @@ impl Connections {
             self.count = self.count.saturating_sub(1);
         }
         removed
+    }
+}
+
+/// Connections that have been ended. Dropped, it tells those who want to know: which takes as long
+/// as there are many of them, so that nobody must wait for it.
+pub(crate) struct Ended(RBTree<u64, Arc<Peer>>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        for peer in self.0.values() {
+            peer.tell_of_end();
+        }
     }
 }
 

@@ -65,8 +65,9 @@ fn publish(segment: ArcBorrow<'_, Segment>, args: &mut rsm_export_publish) -> Re
     segment.check_creator()?;
     let acl = read_acl(segment.interconnect(), args.acl, args.acl_len)?;
     let segment: Arc<Segment> = segment.into();
-    args.segment_id = segment.publish(request, acl)?;
-    Ok(Commit::Published(segment))
+    let id = segment.publish(request, acl)?;
+    args.segment_id = id;
+    Ok(Commit::Published(segment, id))
 }
 
 /// RSM_EXPORT_REPUBLISH.
@@ -101,7 +102,7 @@ fn read_acl(interconnect: &dyn Interconnect, acl: u64, len: u32) -> Result<Optio
 fn unpublish(segment: &Segment, _args: &mut rsm_export_unpublish) -> Result<Commit, Fail> {
     segment.check_published()?;
     segment.check_creator()?;
-    segment.unpublish()?;
+    segment.unpublish(None)?;
     Ok(Commit::None)
 }
 

@@ -160,7 +160,7 @@ impl Mapped for Import {
 /// Makes the entries of `[addr, end)`, which must be mapped from `import`.
 pub(crate) fn prefault(import: &Import, addr: u64, end: u64) -> Result<(), Status> {
     prefault::check(addr, end, |vma| vma.is_of(&OPS, import))?;
-    prefault::prefault(addr, end, |vma| {
+    let result = prefault::prefault(addr, end, |vma| {
         if !vma.is_of(&OPS, import) {
             Err(Status::BadAddr)
         } else if !import.is_live() {
@@ -168,10 +168,10 @@ pub(crate) fn prefault(import: &Import, addr: u64, end: u64) -> Result<(), Statu
         } else {
             Ok(())
         }
-    })?;
-    // Entries may have been of another kind if the connection ended meanwhile.
+    });
+    // Entries may have been of another kind, or refused, if the connection ended meanwhile.
     if import.is_live() {
-        Ok(())
+        result
     } else {
         Err(Status::ConnAborted)
     }

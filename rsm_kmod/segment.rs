@@ -42,7 +42,7 @@
 //! after that. `Documentation/revocation.md` has the whole argument.
 
 use crate::backing::{Backing, Memory};
-use crate::connection::{Connection, Connections, Peer};
+use crate::connection::{Connection, Connections, Ended, Peer};
 use crate::events::Events;
 use crate::interconnect::Interconnect;
 use crate::kapi::caller::{self, Owner};
@@ -64,7 +64,7 @@ use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::mm::Mm;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
-use kernel::rbtree::{RBTree, RBTreeNodeReservation};
+use kernel::rbtree::RBTreeNodeReservation;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
 use kernel::sync::aref::ARef;
@@ -125,8 +125,8 @@ pub(crate) enum Comparison {
     Absent,
     /// They are others.
     Different,
-    /// They cannot be had without waiting for user space.
-    Unknown,
+    /// They cannot be looked at now.
+    Busy,
     /// The memory is not the segment's any more.
     Over,
 }
@@ -378,15 +378,16 @@ impl Segment {
         }
     }
 
-    /// Takes the segment back from its importers. Sleeps; must be called with no lock held.
-    pub(crate) fn unpublish(&self) -> Result<(), Status> {
+    /// Takes the segment back from its importers; if an id is given, only from those of that
+    /// publication. Sleeps; must be called with no lock held.
+    pub(crate) fn unpublish(&self, only: Option<u32>) -> Result<(), Status> {
         let ended = {
             let mut life = self.life.write();
             match life.state {
-                State::Published { .. } => {
+                State::Published { id, .. } if only.is_none_or(|only| only == id) => {
                     self.withdraw(&mut life, State::Bound, Reason::Unpublish)
                 }
-                State::Bound | State::Dead => return Err(Status::SegNotPublished),
+                _ => return Err(Status::SegNotPublished),
             }
         };
         Happened::Unpublish.count();
@@ -469,14 +470,26 @@ impl Segment {
 
     /// Posts an event to every importer.
     pub(crate) fn post_to_importers(&self, accumulate: bool) {
-        for peer in self.connections.lock().peers() {
+        // One after the other, so that nobody waits for the lock as long as all of them take.
+        let end = self.connections.lock().next();
+        let mut next = 0;
+        while let Some((serial, peer)) = self.connection_from(next) {
+            if serial >= end {
+                return;
+            }
             peer.events().post(accumulate);
+            next = serial.saturating_add(1);
         }
+    }
+
+    /// The first live connection whose serial number is at least `serial`.
+    fn connection_from(&self, serial: u64) -> Option<(u64, Arc<Peer>)> {
+        self.connections.lock().at_or_after(serial)
     }
 
     /// Ends the publication, if there is one, and every connection, and empties all mappings. What
     /// is returned is to be dropped with no lock held.
-    fn withdraw(&self, life: &mut Life, next: State, reason: Reason) -> RBTree<u64, Arc<Peer>> {
+    fn withdraw(&self, life: &mut Life, next: State, reason: Reason) -> Ended {
         let begin = Instant::now();
         let old = core::mem::replace(&mut life.state, next);
         if let State::Published { id, .. } = old {
@@ -531,10 +544,7 @@ impl Segment {
             self.pid
         )?;
         let mut next = 0;
-        while let Some((serial, peer)) = {
-            let found = self.connections.lock().at_or_after(next);
-            found
-        } {
+        while let Some((serial, peer)) = self.connection_from(next) {
             writeln!(out, "  import={serial} {}", &*peer)?;
             next = serial.saturating_add(1);
         }
@@ -564,21 +574,24 @@ impl Segment {
 
     /// The memory that `watch` watches is going away, or has. Sleeps; the caller may hold whatever
     /// changes of mappings are made under, but no lock of ours.
-    pub(crate) fn lose(&self, watch: &Arc<Watch>) {
+    ///
+    /// What is returned is to be dropped when nobody waits any more.
+    pub(crate) fn lose(&self, watch: &Arc<Watch>) -> Option<Ended> {
         let (ended, memory) = {
             let mut life = self.life.write();
             if life.watched(watch).is_none() {
                 // It stands behind the segment no more.
-                return;
+                return None;
             }
             let ended = self.withdraw(&mut life, State::Dead, Reason::Lose);
             watch.off();
             let memory = life.backing.as_mut().and_then(Backing::take_memory);
             (ended, memory)
         };
-        drop((ended, memory));
+        drop(memory);
         Happened::Lose.count();
         trace::destroy(self.number);
+        Some(ended)
     }
 
     /// Whether the pages from `page` on that `watch` watches are in `frames`.

@@ -7,8 +7,8 @@
 //! slot holds the generation that connect returned. A slot only ever counts up: by one when an
 //! import takes it, by one when the connection ends, so that no two connections share a generation.
 //!
-//! Locks: `StatusTable::inner` is a leaf; nothing is allocated under it except by `claim()`, which
-//! is called with no lock held.
+//! Locks: `StatusTable::inner` is a leaf; nothing is allocated under it, since it is taken when a
+//! revocation gives slots back.
 
 use crate::kapi::page::KernelPage;
 use crate::logic::status::Status;
@@ -37,25 +37,26 @@ pub(crate) struct StatusTable {
 }
 
 struct Inner {
-    /// Pages so far, each in a box of its own so that a slot's address never changes.
-    pages: KVVec<Arc<KernelPage>>,
-    /// Slots that have been used and are free again. Its capacity is at least `used`, so that
-    /// giving a slot back never allocates.
-    free: KVVec<u32>,
-    /// Slots handed out at least once: all below this number.
-    used: u32,
+    /// Pages of slots so far. There is room for all there can be.
+    leaves: KVVec<KBox<Leaf>>,
+    /// No page before this one has a free slot.
+    hint: usize,
+}
+
+/// A page of slots.
+struct Leaf {
+    page: Arc<KernelPage>,
+    /// A bit for each slot that belongs to a connection.
+    taken: [u64; SLOTS_PER_PAGE / 64],
 }
 
 impl StatusTable {
     /// An empty table.
     pub(crate) fn new() -> Result<Arc<Self>> {
+        let leaves = KVVec::with_capacity(PAGES as usize, GFP_KERNEL_ACCOUNT)?;
         Arc::pin_init(
             pin_init!(Self {
-                inner <- new_mutex!(Inner {
-                    pages: KVVec::new(),
-                    free: KVVec::new(),
-                    used: 0,
-                }, "rsm_status"),
+                inner <- new_mutex!(Inner { leaves, hint: 0 }, "rsm_status"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -65,28 +66,20 @@ impl StatusTable {
     /// ever been used.
     pub(crate) fn page(&self, index: u64) -> Option<*mut kernel::bindings::page> {
         let inner = self.inner.lock();
-        let page = inner.pages.get(usize::try_from(index).ok()?)?;
-        Some(page.get())
+        let leaf = inner.leaves.get(usize::try_from(index).ok()?)?;
+        Some(leaf.page.get())
     }
 
-    /// Claims a slot and starts a new generation in it.
+    /// Claims a slot and starts a new generation in it. May allocate: with no lock held.
     pub(crate) fn claim(self: &Arc<Self>) -> Result<StatusSlot, Status> {
-        let mut inner = self.inner.lock();
-        let index = match inner.free.pop() {
-            Some(index) => index,
-            None => inner.extend()?,
+        let found = self.inner.lock().take();
+        let (index, page) = match found {
+            Some(found) => found,
+            None => self.grow()?,
         };
-        let (page, at) = (
-            index as usize / SLOTS_PER_PAGE,
-            index as usize % SLOTS_PER_PAGE,
-        );
-        let page = inner
-            .pages
-            .get(page)
-            .ok_or(Status::InsufficientMem)?
-            .clone();
-        drop(inner);
-        let cell = page.counter(at).ok_or(Status::InsufficientMem)?;
+        let cell = page
+            .counter(index as usize % SLOTS_PER_PAGE)
+            .ok_or(Status::InsufficientMem)?;
         // The slot is ours alone until it is given back.
         let generation = cell.fetch_add(1, Relaxed).wrapping_add(1);
         Ok(StatusSlot {
@@ -96,30 +89,57 @@ impl StatusTable {
             generation,
         })
     }
+
+    /// Adds a page, and claims a slot.
+    fn grow(&self) -> Result<(u32, Arc<KernelPage>), Status> {
+        let page = KernelPage::new()
+            .and_then(|page| Arc::new(page, GFP_KERNEL_ACCOUNT))
+            .map_err(|_| Status::InsufficientMem)?;
+        let leaf = Leaf {
+            page,
+            taken: [0; SLOTS_PER_PAGE / 64],
+        };
+        let leaf = KBox::new(leaf, GFP_KERNEL_ACCOUNT).map_err(|_| Status::InsufficientMem)?;
+        let mut inner = self.inner.lock();
+        // There is room, unless all pages are there already.
+        let surplus = inner.leaves.push_within_capacity(leaf).err();
+        let found = inner.take();
+        drop(inner);
+        drop(surplus);
+        found.ok_or(Status::InsufficientResources)
+    }
 }
 
 impl Inner {
-    /// Makes room for one more slot and returns it.
-    fn extend(&mut self) -> Result<u32, Status> {
-        let index = self.used;
-        if index >= SLOTS {
-            return Err(Status::InsufficientResources);
+    /// Takes a free slot: its number, and its page.
+    fn take(&mut self) -> Option<(u32, Arc<KernelPage>)> {
+        for (number, leaf) in self.leaves.iter_mut().enumerate().skip(self.hint) {
+            for (word, bits) in leaf.taken.iter_mut().enumerate() {
+                let bit = bits.trailing_ones();
+                if bit < u64::BITS {
+                    *bits |= 1 << bit;
+                    self.hint = number;
+                    let slot = number * SLOTS_PER_PAGE + word * 64 + bit as usize;
+                    return Some((u32::try_from(slot).ok()?, leaf.page.clone()));
+                }
+            }
         }
-        let used = index.wrapping_add(1);
-        let missing = (used as usize).saturating_sub(self.free.len());
-        self.free
-            .reserve(missing, GFP_KERNEL_ACCOUNT)
-            .map_err(|_| Status::InsufficientMem)?;
-        if index as usize / SLOTS_PER_PAGE >= self.pages.len() {
-            let page = KernelPage::new()
-                .and_then(|page| Arc::new(page, GFP_KERNEL_ACCOUNT))
-                .map_err(|_| Status::InsufficientMem)?;
-            self.pages
-                .push(page, GFP_KERNEL_ACCOUNT)
-                .map_err(|_| Status::InsufficientMem)?;
+        self.hint = self.leaves.len();
+        None
+    }
+
+    /// Gives a slot back.
+    fn give_back(&mut self, index: u32) {
+        let (number, slot) = (
+            index as usize / SLOTS_PER_PAGE,
+            index as usize % SLOTS_PER_PAGE,
+        );
+        if let Some(leaf) = self.leaves.get_mut(number) {
+            if let Some(bits) = leaf.taken.get_mut(slot / 64) {
+                *bits &= !(1 << (slot % 64));
+                self.hint = self.hint.min(number);
+            }
         }
-        self.used = used;
-        Ok(index)
     }
 }
 
@@ -168,12 +188,6 @@ impl StatusSlot {
 impl Drop for StatusSlot {
     fn drop(&mut self) {
         self.end();
-        // Cannot fail: there is room for every slot ever used.
-        let _ = self
-            .table
-            .inner
-            .lock()
-            .free
-            .push_within_capacity(self.index);
+        self.table.inner.lock().give_back(self.index);
     }
 }

@@ -64,7 +64,7 @@ pub(crate) enum Commit {
     /// Make a descriptor visible.
     Fd(PendingFd),
     /// Nothing; but undo this publication if the results do not reach the caller.
-    Published(Arc<Segment>),
+    Published(Arc<Segment>, u32),
 }
 
 /// The number of a command of ours; `None` for anybody else's.
@@ -93,7 +93,9 @@ pub(crate) fn run<T: Args>(
             match commit {
                 Commit::Fd(fd) if stored.is_ok() => fd.install(),
                 // Somebody else may have unpublished it already.
-                Commit::Published(segment) if stored.is_err() => drop(segment.unpublish()),
+                Commit::Published(segment, id) if stored.is_err() => {
+                    drop(segment.unpublish(Some(id)));
+                }
                 _ => (),
             }
             stored

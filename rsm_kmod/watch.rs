@@ -35,7 +35,7 @@
 //! hold.
 
 use crate::kapi::notifier::{self, Change, Notifier, Registration, Watcher};
-use crate::kapi::present::{self, Kind, Seen};
+use crate::kapi::present::{self, Fetched, Kind, Seen};
 use crate::kapi::queue::{QueueCell, Running};
 use crate::kapi::time;
 use crate::logic::span::Span;
@@ -45,6 +45,7 @@ use kernel::mm::Mm;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{Arc, ArcBorrow, Completion, SpinLock};
 use kernel::workqueue::{impl_has_work, Work, WorkItem};
 use kernel::{new_spinlock, new_work};
@@ -108,6 +109,8 @@ pub(crate) struct Watch {
     /// Done when the segment is dead.
     #[pin]
     ended: Completion,
+    /// How often pages that are absent have been looked for.
+    looks: Atomic<u32>,
     #[pin]
     ending: Work<Watch, 0>,
     #[pin]
@@ -150,6 +153,7 @@ impl Watching {
                 ),
                 notifier <- new_spinlock!(None, "rsm_watch_notifier"),
                 ended <- Completion::new(),
+                looks: Atomic::new(0),
                 ending <- new_work!("rsm_ending"),
                 looking <- new_work!("rsm_looking"),
             }),
@@ -285,6 +289,7 @@ impl Watch {
                     (segment.compare(self, page, frames), count as u64)
                 }
                 Seen::Absent(kind) => (self.compare_absent(segment, page, addr, kind), 1),
+                Seen::Busy => (Comparison::Busy, 1),
                 // That is told by itself.
                 Seen::Ended => (Comparison::Over, 1),
             };
@@ -311,17 +316,21 @@ impl Watch {
         addr: u64,
         kind: Kind,
     ) -> Comparison {
-        let unknown = match kind {
-            Kind::Anonymous => Comparison::Absent,
+        match kind {
+            Kind::Anonymous => (),
             Kind::Shared => match segment.compare_absent(self, page) {
-                Comparison::Same => Comparison::Unknown,
+                Comparison::Same => (),
                 other => return other,
             },
+            // Whoever serves the faults will decide; if the file has the page, that is all there is
+            // to be known.
+            Kind::Served => return segment.compare_absent(self, page),
             Kind::Other => return Comparison::Absent,
-        };
-        match present::fetch(&self.mm, addr) {
-            Some(frame) => segment.compare(self, page, &[frame]),
-            None => unknown,
+        }
+        match present::fetch(&self.mm, addr, kind) {
+            Fetched::Page(frame) => segment.compare(self, page, &[frame]),
+            Fetched::Failed => Comparison::Absent,
+            Fetched::Busy => Comparison::Busy,
         }
     }
 }
@@ -332,6 +341,14 @@ impl Watcher for Watch {
         match change.kind() {
             notifier::Kind::Harmless => return true,
             notifier::Kind::Protection if !change.access_lost(start, end) => return true,
+            // The out-of-memory killer takes the memory of a process that it has ended. The end
+            // need not be waited for, since the pages are pinned.
+            notifier::Kind::Cleared if !change.may_sleep() => {
+                if this.add_cleared(Span::new(0, this.pages)) {
+                    Arc::from(this).end();
+                }
+                return true;
+            }
             notifier::Kind::Cleared => {
                 let first = start.wrapping_sub(this.addr) / PAGE_SIZE as u64;
                 let last = end.wrapping_sub(this.addr).div_ceil(PAGE_SIZE as u64);
@@ -363,38 +380,47 @@ impl WorkItem<0> for Watch {
 
     fn run(this: Arc<Self>) {
         let segment = this.segment();
-        if let Some(segment) = &segment {
-            segment.lose(&this);
-        }
+        let ended = segment.as_ref().and_then(|segment| segment.lose(&this));
         this.ended.complete_all();
+        // Those who are told may be many: nobody waits for that.
+        drop(ended);
     }
 }
 
 impl WorkItem<1> for Watch {
     type Pointer = Arc<Self>;
 
+    /// One look. Looked at again, it is queued behind what others want looked at.
     fn run(this: Arc<Self>) {
-        let mut looks = 0;
-        while let Some((segment, span)) = this.take_cleared() {
-            if !this.settle() {
+        let Some((segment, span)) = this.take_cleared() else {
+            return;
+        };
+        if !this.settle() {
+            return;
+        }
+        let looks = this.looks.load(Relaxed);
+        let again = match this.compare(&segment, span) {
+            Comparison::Over => return,
+            Comparison::Same => {
+                this.looks.store(0, Relaxed);
                 return;
             }
-            match this.compare(&segment, span) {
-                Comparison::Same => looks = 0,
-                Comparison::Over => return,
-                Comparison::Absent | Comparison::Unknown if looks < LOOKS => {
-                    looks = looks.wrapping_add(1);
-                    time::pause(PAUSE);
-                    this.add_cleared(span);
-                }
-                // Whoever serves the exporter's faults will decide; the file has the page.
-                Comparison::Unknown => looks = 0,
-                Comparison::Absent | Comparison::Different => {
-                    segment.lose(&this);
-                    this.ended.complete_all();
-                    return;
-                }
+            Comparison::Busy => true,
+            Comparison::Absent => {
+                this.looks.store(looks.wrapping_add(1), Relaxed);
+                looks < LOOKS
             }
+            Comparison::Different => false,
+        };
+        if again {
+            time::pause(PAUSE);
+            if this.add_cleared(span) {
+                this.look();
+            }
+        } else {
+            let ended = segment.lose(&this);
+            this.ended.complete_all();
+            drop(ended);
         }
     }
 }

@@ -21,8 +21,23 @@ pub(crate) enum Kind {
     Anonymous,
     /// A file in memory, which others may have mapped, too.
     Shared,
-    /// A file at first, and the process's own from then on; or no memory at all.
+    /// The same, but user space serves its faults (userfaultfd).
+    Served,
+    /// Anything else: a file at first, and the process's own from then on; or no memory at all.
     Other,
+}
+
+/// The kind of memory at an address, given what is mapped at or after it.
+fn kind_at(vma: Option<Vma>, addr: u64) -> Kind {
+    let Some(vma) = vma.filter(|vma| vma.start() <= addr) else {
+        return Kind::Other;
+    };
+    match (vma.is_in_memory(), vma.is_served_by_user()) {
+        (true, false) if vma.is_shared() => Kind::Shared,
+        (true, true) if vma.is_shared() => Kind::Served,
+        (true, false) if vma.file().is_null() => Kind::Anonymous,
+        _ => Kind::Other,
+    }
 }
 
 /// What was seen from an address on.
@@ -31,13 +46,15 @@ pub(crate) enum Seen {
     Pages(usize),
     /// No page at the address itself, where memory of this kind is mapped.
     Absent(Kind),
+    /// Somebody changes the mappings.
+    Busy,
     /// The address space has ended.
     Ended,
 }
 
 /// Looks at up to `frames.len()` pages from `addr` on.
 ///
-/// Waits for the mmap lock, and for nothing else: what is not there is not brought in.
+/// Waits for nothing: what is not there is not brought in.
 pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -> Seen {
     let Some(mm) = mm.mmget_not_zero() else {
         return Seen::Ended;
@@ -45,7 +62,9 @@ pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -
     // Should this be the last reference, the address space is not torn down here: that may wait for
     // the caller.
     let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm);
-    let guard = mm.mmap_read_lock();
+    let Some(guard) = mm.mmap_read_trylock() else {
+        return Seen::Busy;
+    };
     let mut pages = [ptr::null_mut::<bindings::page>(); BATCH];
     // SAFETY: The address space is held and locked for reading; `pages` has room for what is asked.
     let got = unsafe {
@@ -64,12 +83,7 @@ pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -
         let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), addr as usize) });
         // SAFETY: Found under the lock, which is held until the end.
         let vma = vma.map(|vma| unsafe { Vma::from_raw(vma.as_ptr()) });
-        let kind = match vma {
-            Some(vma) if vma.start() > addr => Kind::Other,
-            Some(vma) if vma.is_shared() => Kind::Shared,
-            Some(vma) if vma.file().is_null() => Kind::Anonymous,
-            _ => Kind::Other,
-        };
+        let kind = kind_at(vma, addr);
         drop(guard);
         return Seen::Absent(kind);
     }
@@ -84,11 +98,34 @@ pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -
     Seen::Pages(got)
 }
 
-/// The frame of the page at `addr`, which is brought in if need be. Not for memory of kind
-/// [`Other`](Kind::Other): its file may be served by user space, for which this must not wait.
-pub(crate) fn fetch(mm: &Mm, addr: u64) -> Option<u64> {
-    let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm.mmget_not_zero()?);
-    let guard = mm.mmap_read_lock();
+/// What came of fetching a page.
+pub(crate) enum Fetched {
+    /// Its frame.
+    Page(u64),
+    /// It cannot be had, or it is memory of another kind now.
+    Failed,
+    /// Somebody changes the mappings.
+    Busy,
+}
+
+/// Fetches the page at `addr`, which is brought in if need be, if the memory there is of kind `kind`:
+/// [`Anonymous`](Kind::Anonymous) or [`Shared`](Kind::Shared). Others' faults may be served by user
+/// space, for which this must not wait.
+pub(crate) fn fetch(mm: &Mm, addr: u64, kind: Kind) -> Fetched {
+    let Some(mm) = mm.mmget_not_zero() else {
+        return Fetched::Failed;
+    };
+    let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm);
+    let Some(guard) = mm.mmap_read_trylock() else {
+        return Fetched::Busy;
+    };
+    // SAFETY: The address space is held and locked for reading.
+    let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), addr as usize) });
+    // SAFETY: Found under the lock, and not used after it is released.
+    let vma = vma.map(|vma| unsafe { Vma::from_raw(vma.as_ptr()) });
+    if kind_at(vma, addr) != kind {
+        return Fetched::Failed;
+    }
     let mut page = ptr::null_mut::<bindings::page>();
     // SAFETY: As in `look()`. Without a word on the lock it is not released, so that whoever serves
     // the fault cannot wait.
@@ -104,13 +141,13 @@ pub(crate) fn fetch(mm: &Mm, addr: u64) -> Option<u64> {
     };
     drop(guard);
     if got != 1 {
-        return None;
+        return Fetched::Failed;
     }
     // SAFETY: The page was returned with a reference, which is given up here.
     unsafe {
         let frame = raw::rsm_helper_page_to_pfn(page) as u64;
         raw::rsm_helper_put_page(page);
-        Some(frame)
+        Fetched::Page(frame)
     }
 }
 

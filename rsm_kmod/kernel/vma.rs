@@ -23,6 +23,10 @@ const VM_MAYSHARE: bindings::vm_flags_t = 0x80;
 /// What the exporter must be allowed to do with memory that it exports.
 pub(crate) const ACCESS: bindings::vm_flags_t = bindings::VM_READ | bindings::VM_WRITE;
 
+/// Mappings of devices and bare page frames.
+const NOT_MEMORY: bindings::vm_flags_t =
+    bindings::VM_IO | bindings::VM_PFNMAP | bindings::VM_MIXEDMAP;
+
 /// A mapping during a callback on it.
 ///
 /// # Invariants
@@ -82,6 +86,33 @@ impl Vma {
     /// Whether it was made with MAP_SHARED, even of a file that is not open for writing.
     pub(crate) fn is_shared(&self) -> bool {
         self.flags() & VM_MAYSHARE != 0
+    }
+
+    /// Whether its pages come from memory: anonymous, or of a file that lives there. Their faults
+    /// wait for no other file system.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        let file = self.file();
+        if file.is_null() {
+            return !self.has_any(NOT_MEMORY);
+        }
+        // SAFETY: A mapping holds a reference to its file, which has an address space.
+        self.has(bindings::VM_HUGETLB) || unsafe { raw::shmem_mapping((*file).f_mapping) }
+    }
+
+    /// Whether user space serves its faults.
+    pub(crate) fn is_served_by_user(&self) -> bool {
+        #[cfg(CONFIG_USERFAULTFD)]
+        // SAFETY: Valid by the type invariant.
+        unsafe {
+            !(*self.raw()).vm_userfaultfd_ctx.ctx.is_null()
+        }
+        #[cfg(not(CONFIG_USERFAULTFD))]
+        false
+    }
+
+    /// Whether any of `flags` is set.
+    pub(crate) fn has_any(&self, flags: bindings::vm_flags_t) -> bool {
+        self.flags() & flags != 0
     }
 
     /// Whether all of `flags` are set.
@@ -282,7 +313,7 @@ pub(crate) fn check_exportable(mm: &MmWithUser, addr: u64, pages: u64) -> Result
 
 /// Whether a mapping is of a kind that can be exported, whatever its protection.
 fn exportable_kind(vma: Vma) -> bool {
-    if vma.flags() & (bindings::VM_IO | bindings::VM_PFNMAP | bindings::VM_MIXEDMAP) != 0 {
+    if vma.has_any(NOT_MEMORY) {
         return false;
     }
     let file = vma.file();
