@@ -24,8 +24,8 @@ use std::time::Duration;
 
 fn rounds() -> u64 {
     match (debug_kernel(), soak()) {
-        (false, false) => 50,
-        (true, false) => 10,
+        (false, false) => 20,
+        (true, false) => 4,
         (false, true) => 1_000,
         (true, true) => 100,
     }
