@@ -579,10 +579,8 @@ impl Segment {
     pub(crate) fn lose(&self, watch: &Arc<Watch>) -> Option<Ended> {
         let (ended, memory) = {
             let mut life = self.life.write();
-            if life.watched(watch).is_none() {
-                // It stands behind the segment no more.
-                return None;
-            }
+            // Otherwise it stands behind the segment no more.
+            life.watched(watch)?;
             let ended = self.withdraw(&mut life, State::Dead, Reason::Lose);
             watch.off();
             let memory = life.backing.as_mut().and_then(Backing::take_memory);

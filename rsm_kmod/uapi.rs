@@ -94,7 +94,7 @@ pub(crate) fn run<T: Args>(
                 Commit::Fd(fd) if stored.is_ok() => fd.install(),
                 // Somebody else may have unpublished it already.
                 Commit::Published(segment, id) if stored.is_err() => {
-                    drop(segment.unpublish(Some(id)));
+                    let _ = segment.unpublish(Some(id));
                 }
                 _ => (),
             }

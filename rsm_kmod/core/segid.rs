@@ -33,6 +33,12 @@ pub struct Assigner {
     next: u32,
 }
 
+impl Default for Assigner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Assigner {
     /// An assigner that has handed out nothing yet.
     pub const fn new() -> Self {
