@@ -58,7 +58,7 @@ use crate::names::Names;
 use crate::roll::Roll;
 use crate::stats::{self, Happened, Live, What};
 use crate::table::Handle;
-use crate::watch::Watch;
+use crate::watch::{Comparison, Watch};
 use core::fmt;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::mm::Mm;
@@ -114,21 +114,6 @@ impl Life {
             None
         }
     }
-}
-
-/// What a comparison of the exporter's pages with the pinned ones comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// They are the same.
-    Same,
-    /// There are none.
-    Absent,
-    /// They are others.
-    Different,
-    /// They cannot be looked at now.
-    Busy,
-    /// The memory is not the segment's any more.
-    Over,
 }
 
 /// A segment. See the module's documentation.
@@ -510,13 +495,18 @@ impl Segment {
         ended
     }
 
-    /// Writes what `/proc/PID/fdinfo` says.
-    pub(crate) fn write_description(&self, out: &SeqFile) {
-        let (state, id) = match self.life.read().state {
+    /// The state, and the id of a publication.
+    fn state_in_words(&self) -> (&'static str, Option<u32>) {
+        match self.life.read().state {
             State::Bound => ("bound", None),
             State::Published { id, .. } => ("published", Some(id)),
             State::Dead => ("dead", None),
-        };
+        }
+    }
+
+    /// Writes what `/proc/PID/fdinfo` says.
+    pub(crate) fn write_description(&self, out: &SeqFile) {
+        let (state, id) = self.state_in_words();
         seq_print!(out, "rsm-state:\t{state}\n");
         if let Some(id) = id {
             seq_print!(out, "rsm-segment-id:\t{id:#010x}\n");
@@ -529,11 +519,10 @@ impl Segment {
 
     /// Writes a line about the segment and one for each live import, for debugfs.
     pub(crate) fn write_line(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "segment={} ", self.number)?;
-        match self.life.read().state {
-            State::Bound => write!(out, "bound")?,
-            State::Published { id, .. } => write!(out, "published id={id:#x}")?,
-            State::Dead => write!(out, "dead")?,
+        let (state, id) = self.state_in_words();
+        write!(out, "segment={} {state}", self.number)?;
+        if let Some(id) = id {
+            write!(out, " id={id:#x}")?;
         }
         let bytes = self.pages.saturating_mul(PAGE_SIZE as u64);
         let imports = self.connections.lock().count();

@@ -21,7 +21,8 @@
 //! | protection changed, and reading or writing is gone | segment dies | yes |
 //! | protection changed otherwise (NUMA hints, write protection) | nothing | |
 //! | write-protected, soft-dirty | nothing | |
-//! | entries cleared | looks whether other pages are there, or none; if so, segment dies | no |
+//! | taken by the out-of-memory killer | segment dies | no |
+//! | entries cleared otherwise | looks whether other pages are there, or none; if so, segment dies | no |
 //!
 //! A change comes under locks that must not be held while entries are removed (those of the reverse
 //! maps, and the notifier's own order), so the callback leaves the work to `ENDING` and waits for
@@ -39,7 +40,7 @@ use crate::kapi::present::{self, Fetched, Kind, Seen};
 use crate::kapi::queue::{QueueCell, Running};
 use crate::kapi::time;
 use crate::logic::span::Span;
-use crate::segment::{Comparison, Segment};
+use crate::segment::Segment;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::mm::Mm;
 use kernel::page::PAGE_SIZE;
@@ -75,6 +76,21 @@ impl Queues {
             _looking: LOOKING.start(c"rsm_looking", false)?,
         })
     }
+}
+
+/// What a comparison of the exporter's pages with the pinned ones comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// They are the same.
+    Same,
+    /// There are none.
+    Absent,
+    /// They are others.
+    Different,
+    /// They cannot be looked at now.
+    Busy,
+    /// The memory is not the segment's any more.
+    Over,
 }
 
 enum State {

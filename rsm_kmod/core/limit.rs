@@ -40,8 +40,7 @@ pub fn percent_of(percent: u64, total: u64) -> u64 {
     }
 }
 
-/// Pages that a limit in bytes allows; 0, which is no limit, for 0. A limit of less than a page
-/// allows none, which is said by the largest value below one page being rounded up to it.
+/// Pages that a limit in bytes allows; 0, which is no limit, for 0. At least one page otherwise.
 pub fn pages_of(bytes: u64, page_size: u64) -> u64 {
     match bytes {
         0 => 0,

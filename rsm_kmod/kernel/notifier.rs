@@ -80,13 +80,10 @@ impl Change<'_> {
         let mut at = start;
         while at < end {
             // SAFETY: The address space is valid; who changes the protection of mappings holds its
-            // mmap lock.
-            let found = unsafe { bindings::find_vma(self.raw().mm, at as usize) };
-            let Some(vma) = NonNull::new(found) else {
+            // mmap lock until after this callback.
+            let Some(vma) = (unsafe { Vma::find(self.raw().mm, at) }) else {
                 return true;
             };
-            // SAFETY: As above; the result is not used beyond this callback.
-            let vma = unsafe { Vma::from_raw(vma.as_ptr()) };
             if vma.start() > at || !vma.has(vma::ACCESS) {
                 return true;
             }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which pages an address space has in a range now, without making it have any.
+//! Which pages an address space has in a range now, without waiting for user space.
 
 use super::raw;
 use super::vma::Vma;
-use core::ptr::{self, NonNull};
+use core::ptr;
 use kernel::bindings;
 use kernel::ffi::{c_int, c_ulong};
 use kernel::mm::{Mm, MmWithUser, MmWithUserAsync};
@@ -79,11 +79,8 @@ pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -
     };
     let got = usize::try_from(got).unwrap_or(0);
     if got == 0 {
-        // SAFETY: As above.
-        let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), addr as usize) });
-        // SAFETY: Found under the lock, which is held until the end.
-        let vma = vma.map(|vma| unsafe { Vma::from_raw(vma.as_ptr()) });
-        let kind = kind_at(vma, addr);
+        // SAFETY: As above; the mapping is not used after the lock is released.
+        let kind = kind_at(unsafe { Vma::find(mm.as_raw(), addr) }, addr);
         drop(guard);
         return Seen::Absent(kind);
     }
@@ -119,16 +116,13 @@ pub(crate) fn fetch(mm: &Mm, addr: u64, kind: Kind) -> Fetched {
     let Some(guard) = mm.mmap_read_trylock() else {
         return Fetched::Busy;
     };
-    // SAFETY: The address space is held and locked for reading.
-    let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), addr as usize) });
-    // SAFETY: Found under the lock, and not used after it is released.
-    let vma = vma.map(|vma| unsafe { Vma::from_raw(vma.as_ptr()) });
-    if kind_at(vma, addr) != kind {
+    // SAFETY: The address space is held and locked for reading; the mapping is not used after that.
+    if kind_at(unsafe { Vma::find(mm.as_raw(), addr) }, addr) != kind {
         return Fetched::Failed;
     }
     let mut page = ptr::null_mut::<bindings::page>();
-    // SAFETY: As in `look()`. Without a word on the lock it is not released, so that whoever serves
-    // the fault cannot wait.
+    // SAFETY: As in `look()`, with room for one page. Without a place to say so in, the lock is not
+    // released meanwhile.
     let got = unsafe {
         bindings::get_user_pages_remote(
             mm.as_raw(),

@@ -166,15 +166,14 @@ impl Vma {
         };
     }
 
-    /// The mapping of the caller's address space that follows `at`, or holds it.
+    /// The mapping of an address space that holds `at`, or else the next one.
     ///
     /// # Safety
     ///
-    /// `mm` must be the caller's address space, with its mmap lock held, as long as the result is
-    /// used.
-    unsafe fn find(mm: &MmWithUser, at: u64) -> Option<Self> {
+    /// `mm` must be valid, with its mmap lock held, as long as the result is used.
+    pub(crate) unsafe fn find(mm: *mut bindings::mm_struct, at: u64) -> Option<Self> {
         // SAFETY: As the caller says.
-        let vma = NonNull::new(unsafe { bindings::find_vma(mm.as_raw(), at as usize) })?;
+        let vma = NonNull::new(unsafe { bindings::find_vma(mm, at as usize) })?;
         // INVARIANT: `find_vma` returned a mapping of a locked address space.
         Some(Self { vma })
     }
@@ -189,7 +188,7 @@ impl Vma {
         }
         // SAFETY: Fork holds the mmap lock of the current task's address space for writing while
         // it copies mappings, and copies them from there.
-        let origin = unsafe { Self::find(mm, self.start()) }?;
+        let origin = unsafe { Self::find(mm.as_raw(), self.start()) }?;
         (origin.start() == self.start() && origin.file() == self.file()).then_some(origin)
     }
 
@@ -202,7 +201,7 @@ impl Vma {
             return false;
         }
         // SAFETY: Within one address space `->open` is called with its mmap lock held for writing.
-        let found = unsafe { Self::find(mm, self.start()) };
+        let found = unsafe { Self::find(mm.as_raw(), self.start()) };
         found.is_some_and(|vma| vma.covers(self))
     }
 
@@ -223,7 +222,7 @@ impl Vma {
         }
         let mut at = 0;
         // SAFETY: Within one address space `->open` is called with its mmap lock held for writing.
-        while let Some(vma) = unsafe { Self::find(mm, at) } {
+        while let Some(vma) = unsafe { Self::find(mm.as_raw(), at) } {
             if vma.covers(self) {
                 return;
             }

@@ -264,12 +264,14 @@ struct rsm_topology {
  * moment are the segment's owner, group and default mode.
  *
  * The segment is destroyed, as by RSM_EXPORT_DESTROY, when any part of the range
- * is unmapped or moved, loses read or write permission, or when the caller's
- * address space goes away (exit, exec, a crash); before that system call returns,
- * no importer mapping reaches the memory. Memory that is replaced without being
- * unmapped (MADV_DONTNEED of private memory, a hole punched into a file, a guard
- * region, a broken page) destroys the segment soon after; until then importers
- * see the memory as it was.
+ * is unmapped or moved, or loses read or write permission: before that system
+ * call returns, no importer mapping reaches the memory. The same when the
+ * caller's address space goes away (exit, exec, a crash) with its last user.
+ * Memory that is replaced without being unmapped (MADV_DONTNEED of private
+ * memory, a hole punched into a file, a guard region, a broken page) destroys the
+ * segment soon after; until then importers see the memory as it was. A page of
+ * shared memory whose faults user space serves (userfaultfd) may be replaced
+ * unnoticed while the caller does not have it mapped.
  *
  * Errors, in the order in which they are found: BAD_LENGTH (zero),
  * BAD_MEM_ALIGNMENT, BAD_LENGTH (wraps), INSUFFICIENT_RESOURCES (segments),
