@@ -31,9 +31,14 @@
 //! the change is over: the callback comes before it is made. A page that is absent is fetched where
 //! that does not take waiting for user space, and otherwise looked for again for some time.
 //!
-//! Locks: `state` and `notifier` are leaves. `LOOKING` takes the mmap lock and, after it has released
-//! it, the life lock; `ENDING` takes the life lock, never the mmap lock, which the one who waits may
-//! hold.
+//! An address space ends when its last user goes. A look must not be one, or a process that exits
+//! while its memory is looked at would leave the segment alive for that time. So page tables are
+//! looked at with `standing` locked, which the callback that comes before they are torn down, and the
+//! end of the registration, after which there is no such callback, have to lock too.
+//!
+//! Locks: `state` and `notifier` are leaves. `LOOKING` takes `standing`, under it the mmap lock if it
+//! is free, and, after it has released both, the life lock; `ENDING` takes the life lock, never the
+//! mmap lock, which the one who waits may hold.
 
 use crate::kapi::notifier::{self, Change, Notifier, Registration, Watcher};
 use crate::kapi::present::{self, Fetched, Kind, Seen};
@@ -47,9 +52,9 @@ use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::atomic::{Atomic, Relaxed};
-use kernel::sync::{Arc, ArcBorrow, Completion, SpinLock};
+use kernel::sync::{Arc, ArcBorrow, Completion, Mutex, SpinLock};
 use kernel::workqueue::{impl_has_work, Work, WorkItem};
-use kernel::{new_spinlock, new_work};
+use kernel::{new_mutex, new_spinlock, new_work};
 
 /// Where segments die. Somebody waits for it, maybe in memory reclaim.
 static ENDING: QueueCell = QueueCell::new();
@@ -119,6 +124,10 @@ pub(crate) struct Watch {
     pages: u64,
     #[pin]
     state: SpinLock<State>,
+    /// Whether the address space stands, for certain: while this is locked, its page tables are not
+    /// torn down.
+    #[pin]
+    standing: Mutex<bool>,
     /// The notifier, while it is registered.
     #[pin]
     notifier: SpinLock<Option<Arc<Notifier<Watch>>>>,
@@ -148,6 +157,7 @@ pub(crate) struct Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
+        self.watch.falls();
         let notifier = self.watch.notifier.lock().take();
         // It refers to the watch, so this cuts a cycle.
         drop(notifier);
@@ -167,6 +177,7 @@ impl Watching {
                     State::Forming { lost: false, cleared: false },
                     "rsm_watch"
                 ),
+                standing <- new_mutex!(true, "rsm_watch_standing"),
                 notifier <- new_spinlock!(None, "rsm_watch_notifier"),
                 ended <- Completion::new(),
                 looks: Atomic::new(0),
@@ -224,6 +235,11 @@ impl Watch {
         let old = core::mem::replace(&mut *self.state.lock(), State::Off);
         // The caller has a reference to the segment, so this is not the last.
         drop(old);
+    }
+
+    /// The end of the address space is not told after this, or has just been.
+    fn falls(&self) {
+        *self.standing.lock() = false;
     }
 
     fn segment(&self) -> Option<Arc<Segment>> {
@@ -292,6 +308,18 @@ impl Watch {
         }
     }
 
+    /// Looks at the pages from `addr` on, unless the address space has ended.
+    fn look_at(&self, addr: u64, frames: &mut [u64; present::BATCH], want: usize) -> Option<Seen> {
+        let standing = self.standing.lock();
+        if !*standing {
+            return None;
+        }
+        // SAFETY: It stands, as long as the lock is held.
+        let seen = unsafe { present::look(&self.mm, addr, frames, want) };
+        drop(standing);
+        Some(seen)
+    }
+
     /// Compares what the exporter has at `span` with what is pinned.
     fn compare(self: &Arc<Self>, segment: &Segment, span: Span) -> Comparison {
         let mut frames = [0; present::BATCH];
@@ -299,15 +327,15 @@ impl Watch {
         while page < span.end() {
             let want = usize::try_from(span.end() - page).unwrap_or(usize::MAX);
             let addr = self.addr.wrapping_add(present::bytes(page));
-            let (result, seen) = match present::look(&self.mm, addr, &mut frames, want) {
-                Seen::Pages(count) => {
+            let (result, seen) = match self.look_at(addr, &mut frames, want) {
+                // That is told by itself.
+                None => (Comparison::Over, 1),
+                Some(Seen::Pages(count)) => {
                     let frames = frames.get(..count).unwrap_or(&[]);
                     (segment.compare(self, page, frames), count as u64)
                 }
-                Seen::Absent(kind) => (self.compare_absent(segment, page, addr, kind), 1),
-                Seen::Busy => (Comparison::Busy, 1),
-                // That is told by itself.
-                Seen::Ended => (Comparison::Over, 1),
+                Some(Seen::Absent(kind)) => (self.compare_absent(segment, page, addr, kind), 1),
+                Some(Seen::Busy) => (Comparison::Busy, 1),
             };
             if result != Comparison::Same {
                 return result;
@@ -373,6 +401,7 @@ impl Watcher for Watch {
                 }
                 return true;
             }
+            notifier::Kind::Released => this.falls(),
             notifier::Kind::Unmapped | notifier::Kind::Protection => (),
         }
         match &mut *this.state.lock() {

@@ -25,8 +25,11 @@ use kernel::types::Opaque;
 /// What happens to the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Unmapped or moved away, or the address space ends.
+    /// Unmapped or moved away.
     Unmapped,
+    /// The address space ends: no user is left, and when the callback returns its page tables are
+    /// torn down. Comes with no lock held.
+    Released,
     /// A new protection for the mappings, which have it already.
     Protection,
     /// Entries are written-protected or looked at; the pages stay.
@@ -50,8 +53,8 @@ impl Change<'_> {
     /// What happens.
     pub(crate) fn kind(&self) -> Kind {
         match self.raw().event {
-            bindings::mmu_notifier_event_MMU_NOTIFY_UNMAP
-            | bindings::mmu_notifier_event_MMU_NOTIFY_RELEASE => Kind::Unmapped,
+            bindings::mmu_notifier_event_MMU_NOTIFY_UNMAP => Kind::Unmapped,
+            bindings::mmu_notifier_event_MMU_NOTIFY_RELEASE => Kind::Released,
             bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_VMA => Kind::Protection,
             bindings::mmu_notifier_event_MMU_NOTIFY_PROTECTION_PAGE
             | bindings::mmu_notifier_event_MMU_NOTIFY_SOFT_DIRTY => Kind::Harmless,

@@ -10,6 +10,7 @@ use kernel::ffi::{c_int, c_ulong};
 use kernel::mm::{Mm, MmWithUser, MmWithUserAsync};
 use kernel::page::PAGE_SIZE;
 use kernel::sync::aref::ARef;
+use kernel::types::ScopeGuard;
 
 /// Most pages that are looked at in one go.
 pub(crate) const BATCH: usize = 64;
@@ -48,25 +49,26 @@ pub(crate) enum Seen {
     Absent(Kind),
     /// Somebody changes the mappings.
     Busy,
-    /// The address space has ended.
-    Ended,
 }
 
 /// Looks at up to `frames.len()` pages from `addr` on.
 ///
-/// Waits for nothing: what is not there is not brought in.
-pub(crate) fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -> Seen {
-    let Some(mm) = mm.mmget_not_zero() else {
-        return Seen::Ended;
-    };
-    // Should this be the last reference, the address space is not torn down here: that may wait for
-    // the caller.
-    let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm);
-    let Some(guard) = mm.mmap_read_trylock() else {
+/// Waits for nothing: what is not there is not brought in. Takes no part in the use of the address
+/// space, which would put off its end.
+///
+/// # Safety
+///
+/// The address space must stand: its page tables must not be torn down meanwhile.
+pub(crate) unsafe fn look(mm: &Mm, addr: u64, frames: &mut [u64; BATCH], want: usize) -> Seen {
+    // SAFETY: `mm` is valid.
+    if !unsafe { bindings::mmap_read_trylock(mm.as_raw()) } {
         return Seen::Busy;
-    };
+    }
+    // SAFETY: Just locked.
+    let guard = ScopeGuard::new(|| unsafe { bindings::mmap_read_unlock(mm.as_raw()) });
     let mut pages = [ptr::null_mut::<bindings::page>(); BATCH];
-    // SAFETY: The address space is held and locked for reading; `pages` has room for what is asked.
+    // SAFETY: The address space stands, says the caller, and is locked for reading; `pages` has room
+    // for what is asked.
     let got = unsafe {
         bindings::get_user_pages_remote(
             mm.as_raw(),
@@ -108,10 +110,14 @@ pub(crate) enum Fetched {
 /// Fetches the page at `addr`, which is brought in if need be, if the memory there is of kind `kind`:
 /// [`Anonymous`](Kind::Anonymous) or [`Shared`](Kind::Shared). Others' faults may be served by user
 /// space, for which this must not wait.
+///
+/// The kernel lets only users of an address space bring pages in, so this is one, for a moment.
 pub(crate) fn fetch(mm: &Mm, addr: u64, kind: Kind) -> Fetched {
     let Some(mm) = mm.mmget_not_zero() else {
         return Fetched::Failed;
     };
+    // Should this be the last use, the address space is not torn down here: that may wait for the
+    // caller.
     let mm: ARef<MmWithUserAsync> = MmWithUser::into_mmput_async(mm);
     let Some(guard) = mm.mmap_read_trylock() else {
         return Fetched::Busy;

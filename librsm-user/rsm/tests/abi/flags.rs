@@ -43,7 +43,7 @@ fn each_bit<C: Command + PartialEq + Debug>(
 #[test]
 fn of_a_controller() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let fd = kinds.controller.as_raw_fd();
     let create = rsm_export_create {
         addr: kinds.memory.addr(),
@@ -73,7 +73,7 @@ fn of_a_controller() {
 #[test]
 fn of_an_export() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let fresh = raw::create(&kinds.controller, kinds.memory.addr(), PAGE as u64).expect("create");
     let fd = fresh.as_raw_fd();
     let publish = rsm_export_publish::default();
@@ -100,7 +100,7 @@ fn of_an_export() {
 #[test]
 fn of_an_import_and_of_events() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let window = Map::shared(kinds.import.as_raw_fd(), PAGE, READ).expect("map");
     let prefault = rsm_import_prefault {
         addr: window.addr(),

@@ -16,7 +16,7 @@ use crate::{Kinds, COMMANDS};
 #[test]
 fn numbers_of_other_commands() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     // Longer than any structure; its size member does not matter, it is not looked at.
     let mut argument = [0u64; 64];
     for (kind, fd) in kinds.all() {
@@ -43,7 +43,7 @@ fn numbers_of_other_commands() {
 #[test]
 fn numbers_with_another_magic_or_direction() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let mut argument = [0u32; 64];
     for (name, number, size, _) in COMMANDS {
         argument[0] = size as u32;
@@ -68,7 +68,7 @@ fn numbers_with_another_magic_or_direction() {
 #[test]
 fn descriptors_of_another_kind() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let null = std::fs::File::open("/dev/null").expect("/dev/null");
     for (name, number, size, kinds_of_fd) in COMMANDS {
         let mut argument = [0u32; 64];
@@ -96,7 +96,7 @@ fn descriptors_of_another_kind() {
 #[test]
 fn unreadable_structures() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     // The last of two pages is a hole.
     let memory = Map::anonymous(2 * PAGE);
     // SAFETY: of our own mapping; what is left is unmapped by address later on.
@@ -128,7 +128,7 @@ fn unreadable_structures() {
 #[test]
 fn tail_in_a_hole() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let memory = Map::anonymous(2 * PAGE);
     let size = size_of::<rsm_query>();
     let at = PAGE - size;

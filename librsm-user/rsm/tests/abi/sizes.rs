@@ -134,7 +134,7 @@ fn close_fd_at(offset: usize) -> impl FnMut(&[u8]) {
 #[test]
 fn of_commands_of_a_controller() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let controller = kinds.controller.as_raw_fd();
     sizes(controller, rsm_query::default(), "query", |_| ());
     sizes(controller, rsm_attributes::default(), "attributes", |_| ());
@@ -161,7 +161,7 @@ fn of_commands_of_a_controller() {
 #[test]
 fn of_commands_that_can_be_repeated() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let export = kinds.export.as_raw_fd();
     let republish = rsm_export_republish::default();
     sizes(export, republish, "republish", |_| ());
@@ -200,7 +200,7 @@ fn of_commands_that_can_be_repeated() {
 #[test]
 fn of_events() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let (export, import) = (kinds.export.as_raw_fd(), kinds.import.as_raw_fd());
     let count = std::cell::Cell::new(0);
     for (poster, taker) in [(export, import), (import, export)] {
@@ -219,7 +219,7 @@ fn of_events() {
 #[test]
 fn of_publish() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let create =
         || raw::create(&kinds.controller, kinds.memory.addr(), PAGE as u64).expect("create");
     let argument = rsm_export_publish::default();

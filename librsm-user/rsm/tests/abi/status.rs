@@ -83,7 +83,7 @@ fn create_errors_in_order() {
         ((read_only, page), NOT_WRITABLE),
     ];
     let controller = raw::controller();
-    let books = Books::open();
+    let books = Books::amid();
     let attempt = |(addr, length): Range| raw::create(&controller, addr, length).map(drop);
     for (range, expected) in by_range.into_iter().chain(by_memory) {
         assert_eq!(attempt(range), Err(expected), "range {range:x?}");
@@ -98,7 +98,7 @@ fn create_errors_in_order() {
 
     // Beyond the limit on locked memory: after the range, before the memory.
     in_child(|| {
-        let books = Books::open();
+        let books = Books::amid();
         forbid_locking();
         let over_limit = by_memory.map(|(range, _)| (range, OVER_LIMIT));
         for (range, expected) in by_range.into_iter().chain(over_limit) {
@@ -159,7 +159,7 @@ fn publish_errors_in_order() {
     let taken = 0x60_0001;
     let holder = create();
     raw::publish(&holder, taken, &[]).expect("publish");
-    let books = Books::open();
+    let books = Books::amid();
 
     let published = failure(Errno::EBUSY, RSM_STATUS_SEG_ALREADY_PUBLISHED);
     let reserved = failure(Errno::EINVAL, RSM_STATUS_RESERVED_SEGID);
@@ -313,7 +313,7 @@ fn connect_errors_in_order() {
     let gone = raw::create(&kinds.controller, kinds.memory.addr(), page).expect("create");
     let gone_id = raw::publish_mode(&kinds.controller, &gone, 0o666).expect("publish");
     raw::destroy(&gone).expect("destroy");
-    let books = Books::open();
+    let books = Books::amid();
 
     let denied = failure(Errno::EACCES, RSM_STATUS_PERM_DENIED);
     let no_node = failure(Errno::ENODEV, RSM_STATUS_CTLR_NOT_PRESENT);
@@ -409,7 +409,7 @@ fn status_slots_run_out() {
         return;
     }
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let mut query = rsm_query::default();
     raw::run(&kinds.controller, &mut query).expect("query");
     in_child(|| {

@@ -29,7 +29,7 @@ fn attempt<C: Command>(fd: RawFd, mut argument: C, what: &str) {
 #[test]
 fn of_a_controller() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let controller = kinds.controller.as_raw_fd();
     attempt(controller, rsm_query::default(), "query");
     attempt(controller, rsm_attributes::default(), "attributes");
@@ -53,9 +53,9 @@ fn of_a_controller() {
 #[test]
 fn of_an_export() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let fresh = raw::create(&kinds.controller, kinds.memory.addr(), PAGE as u64).expect("create");
-    let with_fresh = Books::open();
+    let with_fresh = Books::amid();
     attempt(fresh.as_raw_fd(), rsm_export_publish::default(), "publish");
     attempt(fresh.as_raw_fd(), rsm_export_destroy::default(), "destroy");
     with_fresh.balance();
@@ -109,7 +109,7 @@ fn of_republish() {
 #[test]
 fn of_an_import_and_of_events() {
     let kinds = Kinds::new();
-    let books = Books::open();
+    let books = Books::amid();
     let window = Map::shared(kinds.import.as_raw_fd(), PAGE, READ).expect("map");
     let prefault = rsm_import_prefault {
         addr: window.addr(),

@@ -11,11 +11,16 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{execvp, pipe};
 
+use crate::common::backing::HUGE;
 use crate::common::books::Books;
+use crate::common::memory::{READ, WRITE};
 use crate::common::process::{spawn, Steps};
-use crate::common::raw;
+use crate::common::raw::{self, PAGE};
+use crate::common::rounds;
 use crate::exporter::{huge, run_exporter, small, Exporter};
 use crate::{Remote, ABORTED, NOT_PUBLISHED};
+
+const EXEC: i32 = libc::PROT_EXEC;
 
 #[track_caller]
 fn assert_gone(remote: &Remote) {
@@ -62,6 +67,27 @@ fn exit_with_and_without_heirs() {
             drop((remote, steps));
             books.balance();
         }
+    }
+}
+
+/// A huge page's entry that is split is looked at, which must not keep the address space in use when
+/// the exporter exits meanwhile.
+#[test]
+fn exit_while_it_is_looked_at() {
+    for _ in 0..rounds(60) {
+        let books = Books::open();
+        let steps = Steps::new();
+        let (process, remote) = run_exporter(&steps, huge, |exporter| {
+            leave_heir(&steps);
+            exporter.protect(7, 1, READ | WRITE | EXEC);
+            exporter.protect((HUGE / PAGE) as isize + 7, 1, READ | WRITE | EXEC);
+            exit()
+        });
+        process.join();
+        assert_gone(&remote);
+        steps.reach(15);
+        drop((remote, steps));
+        books.balance();
     }
 }
 

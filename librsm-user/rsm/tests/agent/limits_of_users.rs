@@ -46,7 +46,7 @@ fn assert_limit_of_a_user<T, E>(
 ) where
     E: Debug + PartialEq + Copy,
 {
-    let books = Books::open();
+    let books = Books::amid();
     let limit = Knob::parameter(parameter, LIMIT);
     let steps = Steps::new();
     let (one, other) = (first_user, first_user + 1);

@@ -254,7 +254,7 @@ fn prefault_errors_in_order() {
             "{situation}"
         );
     };
-    let books = Books::open();
+    let books = Books::amid();
     check("live", Ok(()));
     books.balance();
     pair.destroy();

@@ -41,7 +41,7 @@ fn what_is_asked_comes_before_the_memory() {
     let top = u64::MAX - 4095;
     let (good, hole) = (new.addr(), new.addr() + LEN);
     let addresses = [good, good + 1, hole, 0, top, pair.memory.addr()];
-    let books = Books::open();
+    let books = Books::amid();
     for len in LENGTHS.into_iter().chain([LEN]) {
         for addr in addresses {
             for segment in [&fixed, &fixed_dead] {

@@ -160,7 +160,7 @@ fn republish_errors_in_order() {
     let bad_addr = Err(failure(Errno::EFAULT, RSM_STATUS_BAD_ADDR));
     let list = |entries: &[rsm_access_entry; 2]| entries.as_ptr() as u64;
 
-    let books = Books::open();
+    let books = Books::amid();
     for (what, segment) in [("bound", &bound), ("dead", &dead), ("unpublished", &former)] {
         for (acl, len) in [
             (unreadable, 65),

@@ -24,8 +24,18 @@ pub struct Books {
 }
 
 impl Books {
-    /// Looks now. Nobody else may be using the module.
+    /// Looks when nobody is using the module, which must be so in a moment: what others have left
+    /// behind until then is not to be put down to what comes.
+    #[track_caller]
     pub fn open() -> Self {
+        let idle = |books: &Self| books.objects.values().all(|&count| count == 0);
+        let books = Self::read_until(idle);
+        assert!(idle(&books), "somebody is using the module: {books:?}");
+        books
+    }
+
+    /// Looks now, with objects that are to stay. Nobody else may be using the module.
+    pub fn amid() -> Self {
         let (pinned_kib, locked_kib, descriptors) = Self::private_now();
         Self {
             pins: pins(),
@@ -54,13 +64,20 @@ impl Books {
     /// a moment later than the system call that caused it returns.
     #[track_caller]
     pub fn balance(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let mut now = Self::open();
-        while now != *self && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-            now = Self::open();
-        }
+        let now = Self::read_until(|now| now == self);
         assert_eq!(now, *self, "left: now, right: before");
+    }
+
+    /// Looks until what is seen is `good`, or for ten seconds.
+    fn read_until(good: impl Fn(&Self) -> bool) -> Self {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let books = Self::amid();
+            if good(&books) || Instant::now() >= deadline {
+                return books;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

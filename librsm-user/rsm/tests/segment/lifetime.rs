@@ -49,9 +49,9 @@ fn destroy_gives_pins_back_while_the_descriptor_is_open() {
     let books = Books::open();
     let controller = raw::controller();
     let memory = Map::anonymous(16 * PAGE);
-    let open = Books::open();
+    let open = Books::amid();
     let export = raw::create(&controller, memory.addr(), memory.len as u64).expect("create");
-    let with_segment = Books::open();
+    let with_segment = Books::amid();
     assert_eq!(
         with_segment.private().0,
         open.private().0 + 64,

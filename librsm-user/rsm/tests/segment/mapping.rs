@@ -24,7 +24,7 @@ fn attempt(fd: RawFd, len: usize, protection: i32, flags: i32, offset: usize) ->
 #[test]
 fn private_and_executable_mappings_are_refused() {
     let pair = Pair::new(4);
-    let books = Books::open();
+    let books = Books::amid();
     let fd = pair.import.fd.as_raw_fd();
     for protection in [NONE, READ, WRITE, READ | WRITE] {
         let private = attempt(fd, PAGE, protection, libc::MAP_PRIVATE, 0);
@@ -48,7 +48,7 @@ fn private_and_executable_mappings_are_refused() {
 #[test]
 fn windows_must_lie_in_the_segment() {
     let pair = Pair::new(4);
-    let books = Books::open();
+    let books = Books::amid();
     let fd = pair.import.fd.as_raw_fd();
     for (offset, pages, expected) in [
         (0, 4, Ok(())),
@@ -85,7 +85,7 @@ fn every_window_shows_its_part() {
 #[test]
 fn rights_of_the_connection_bound_the_mapping() {
     let pair = Pair::new(2);
-    let books = Books::open();
+    let books = Books::amid();
     for (perm, protection, expected) in [
         (0o400, READ, Ok(())),
         (0o400, NONE, Ok(())),

@@ -269,7 +269,7 @@ fn shared_mappings_of_regular_files_are_refused() {
     let regular = RegularFile::new(4 * PAGE);
     let file = &regular.file;
     let controller = raw::controller();
-    let books = Books::open();
+    let books = Books::amid();
     let attempt = |map: &Map| raw::create(&controller, map.addr(), map.len as u64).map(drop);
     let shared = Map::shared(file.as_raw_fd(), 4 * PAGE, READ | WRITE).expect("map");
     shared.mark(OLD);
@@ -315,7 +315,7 @@ fn special_mappings_are_refused() {
         .find(|line| line.ends_with("[vvar]"))
         .and_then(|line| u64::from_str_radix(line.split('-').next()?, 16).ok())
         .expect("a [vvar] mapping");
-    let books = Books::open();
+    let books = Books::amid();
     for (what, addr, expected) in [
         ("an import's mapping", pair.window.addr(), NOT_EXPORTABLE),
         ("the kernel's time page", vdso, NOT_EXPORTABLE),
