@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* A name of <rsmapi.h> that Solaris programs and their documentation use. */
+#ifndef _RSM_RSMAPI_H
+#define _RSM_RSMAPI_H
+
+#include <rsmapi.h>
+
+#endif
