@@ -26,7 +26,7 @@ static int failures;	/* of this process */
 
 static void fail(const char *file, int line, const char *what)
 {
-	char text[REPORT_MAX];
+	char text[2 * REPORT_MAX];
 
 	failures++;
 	snprintf(text, sizeof(text), "%s:%d: %s", file, line, what);

@@ -41,6 +41,9 @@ extern const struct check controller_checks[], topology_checks[], segmentid_chec
 	barrier_checks[], signal_checks[], pollfd_checks[], wait_pollfd_checks[],
 	revocation_checks[], process_checks[], handle_checks[], library_checks[];
 
+/* Checks of the runner, and whether it has to say that they fail. */
+extern const struct check selftest_checks[];
+
 /* ---------------------------------------------------------------- expectations */
 
 /*

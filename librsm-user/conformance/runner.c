@@ -4,9 +4,11 @@
  * version 14.
  *
  *  rsm-conformance [-l] [WORD...]
+ *  rsm-conformance --selftest
  *
  * WORD selects the checks with that number, or with that text in their titles
- * or in the name of their theme; -l lists and runs nothing.  Exit status: 0 all
+ * or in the name of their theme; -l lists and runs nothing.  --selftest tries the
+ * runner on checks of which it is known what becomes of them.  Exit status: 0 all
  * passed or skipped, 1 some failed, 2 bad arguments.
  *
  * Each check is this program started anew with --run.  It reports through a
@@ -73,6 +75,9 @@ static const struct check *check_with_id(const char *id)
 		for (check = themes[i].checks; check->id; check++)
 			if (strcmp(check->id, id) == 0)
 				return check;
+	for (check = selftest_checks; check->id; check++)
+		if (strcmp(check->id, id) == 0)
+			return check;
 	return NULL;
 }
 
@@ -162,7 +167,7 @@ static void take_report(struct verdict *verdict, const char *line)
 		add_line(verdict, line + 1);
 		break;
 	case REPORT_SKIP:
-		snprintf(verdict->skipped, sizeof(verdict->skipped), "%s", line + 1);
+		snprintf(verdict->skipped, sizeof(verdict->skipped), "%.*s", REPORT_MAX, line + 1);
 		break;
 	case REPORT_NOTE:
 		add_line(verdict, line + 1);
@@ -316,6 +321,29 @@ static int run_all(int words, char **word)
 	return failed ? 1 : 0;
 }
 
+/* Checks whose titles begin with "fails" must fail, "skipped" be skipped, others pass. */
+static int selftest(void)
+{
+	int number = 0, wrong = 0;
+	const struct check *check;
+
+	printf("TAP version 14\n");
+	for (check = selftest_checks; check->id; check++) {
+		struct verdict verdict;
+		int right;
+
+		fflush(stdout);
+		judge(check, &verdict);
+		right = verdict.failed == (strncmp(check->title, "fails", 5) == 0) &&
+			(verdict.skipped[0] != 0) == (strncmp(check->title, "skipped", 7) == 0);
+		wrong += !right;
+		printf("%s %d - %s\n", right ? "ok" : "not ok", ++number, check->title);
+		print_diagnosis(&verdict);
+	}
+	printf("1..%d\n", number);
+	return wrong ? 1 : 0;
+}
+
 static void list_all(int words, char **word)
 {
 	const struct check *check;
@@ -356,8 +384,8 @@ int main(int argc, char **argv)
 		list_all(argc - 2, argv + 2);
 		return 0;
 	}
-	if (argc > 1 && argv[1][0] == '-') {
-		fprintf(stderr, "usage: rsm-conformance [-l] [WORD...]\n");
+	if (argc > 1 && argv[1][0] == '-' && strcmp(argv[1], "--selftest") != 0) {
+		fprintf(stderr, "usage: rsm-conformance [-l] [WORD...] | --selftest\n");
 		return 2;
 	}
 	/* A path without links, for those who cannot see /proc/self/exe. */
@@ -368,5 +396,5 @@ int main(int argc, char **argv)
 	}
 	setenv("RSM_CONFORMANCE_PROGRAM", program, 1);
 	signal(SIGPIPE, SIG_IGN);
-	return run_all(argc - 1, argv + 1);
+	return argc > 1 && argv[1][0] == '-' ? selftest() : run_all(argc - 1, argv + 1);
 }

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Handles of the wrong kind: section 1.9. */
+#include <string.h>
+
+#include "segments.h"
+
+static struct pair pair;
+
+/* The export handle, where an import handle should be. */
+static import_t wrong_import(void)
+{
+	make_pair(&pair);
+	return (import_t)(void *)pair.segment;
+}
+
+static export_t wrong_export(void)
+{
+	make_pair(&pair);
+	return (export_t)(void *)pair.import;
+}
+
+/* Nothing has happened to either. */
+static void all_is_well(void)
+{
+	uint8_t byte = 1;
+
+	EXPECT(RSM_SUCCESS, rsm_memseg_import_put8(pair.import, 0, &byte, 1));
+	EXPECT(RSM_SUCCESS, try_connect(pair.id, RSM_PERM_RDWR));
+	EXPECT(RSM_SUCCESS, rsm_memseg_export_unpublish(pair.segment));
+	publish(pair.segment);
+}
+
+static void transfers_of_export(void)
+{
+	import_t wrong = wrong_import();
+	uint64_t word = 0;
+
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put(wrong, 0, &word, 8));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get(wrong, 0, &word, 8));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put8(wrong, 0, (uint8_t *)&word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get8(wrong, 0, (uint8_t *)&word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put16(wrong, 0, (uint16_t *)(void *)&word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get16(wrong, 0, (uint16_t *)(void *)&word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put32(wrong, 0, (uint32_t *)(void *)&word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get32(wrong, 0, (uint32_t *)(void *)&word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put64(wrong, 0, &word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get64(wrong, 0, &word, 1));
+	/* Local pointers come first. */
+	EXPECT(RSMERR_BAD_ADDR, rsm_memseg_import_put64(wrong, 0, NULL, 1));
+	all_is_well();
+}
+
+static void unmap_of_export(void)
+{
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_unmap(wrong_import()));
+	all_is_well();
+}
+
+static void disconnect_of_export(void)
+{
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_disconnect(wrong_import()));
+	all_is_well();
+}
+
+static void scatter_of_export(void)
+{
+	rsm_scat_gath_t request;
+	rsm_iovec_t entry;
+	char byte = 0;
+
+	memset(&request, 0, sizeof(request));
+	memset(&entry, 0, sizeof(entry));
+	entry.io_type = RSM_VA_TYPE;
+	entry.local.vaddr = &byte;
+	entry.transfer_length = 1;
+	request.io_request_count = 1;
+	request.iovec = &entry;
+	request.remote_handle = wrong_import();
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_putv(&request));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_getv(&request));
+	all_is_well();
+}
+
+static void barrier_of_export(void)
+{
+	rsm_barrier_mode_t mode;
+	rsmapi_barrier_t barrier;
+
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_init_barrier(wrong_import(), RSM_BARRIER_NODE, &barrier));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_set_mode(wrong_import(), RSM_BARRIER_MODE_EXPLICIT));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get_mode(wrong_import(), &mode));
+	all_is_well();
+}
+
+static void publish_of_import(void)
+{
+	rsm_memseg_id_t id = 0;
+
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_publish(wrong_export(), &id, NULL, 0));
+	all_is_well();
+}
+
+static void unpublish_of_import(void)
+{
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_unpublish(wrong_export()));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_republish(wrong_export(), NULL, 0));
+	all_is_well();
+}
+
+static void rebind_of_import(void)
+{
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_rebind(wrong_export(), new_memory(L), 0, L));
+	all_is_well();
+}
+
+static void destroy_of_import(void)
+{
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_destroy(wrong_export()));
+	all_is_well();
+}
+
+const struct check handle_checks[] = {
+	{ "1.9.transfer", "put, get: of an export", transfers_of_export, 0 },
+	{ "1.9.unmap", "unmap: of an export", unmap_of_export, 0 },
+	{ "1.9.disconnect", "disconnect: of an export", disconnect_of_export, 0 },
+	{ "1.9.scatter", "putv, getv: of an export", scatter_of_export, 0 },
+	{ "1.9.barrier", "init_barrier, set_mode, get_mode: of an export", barrier_of_export, 0 },
+	{ "1.9.publish", "publish: of an import", publish_of_import, 0 },
+	{ "1.9.unpublish", "unpublish, republish: of an import", unpublish_of_import, 0 },
+	{ "1.9.rebind", "rebind: of an import", rebind_of_import, 0 },
+	{ "1.9.destroy", "destroy: of an import", destroy_of_import, 0 },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Checks that try the runner: what becomes of each is in its title. */
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+static void pass(void)
+{
+	CHECK(1);
+	EXPECT(RSM_SUCCESS, RSM_SUCCESS);
+	EXPECT_EITHER(RSMERR_TIMEOUT, RSM_SUCCESS, RSM_SUCCESS);
+}
+
+static void wrong_code(void)
+{
+	EXPECT(RSM_SUCCESS, RSMERR_TIMEOUT);
+}
+
+static void wrong_condition(void)
+{
+	CHECK(0);
+}
+
+static void failing_peer(int line)
+{
+	tell(line, 0);
+	CHECK(0);
+}
+
+static void peer_fails(void)
+{
+	struct peer peer = start(failing_peer);
+
+	hear(peer.line);
+	finish(&peer);
+}
+
+/* Nobody waits for it. */
+static void forgotten_peer_fails(void)
+{
+	hear(start(failing_peer).line);
+	sleep_ms(300);
+}
+
+static void leaving_peer(int line)
+{
+	(void)line;
+}
+
+static void peer_leaves(void)
+{
+	hear(start(leaving_peer).line);
+}
+
+static void crashing_peer(int line)
+{
+	(void)line;
+	raise(SIGKILL);
+}
+
+static void peer_crashes(void)
+{
+	struct peer peer = start(crashing_peer);
+
+	finish(&peer);
+}
+
+static void crash(void)
+{
+	raise(SIGKILL);
+}
+
+static void status(void)
+{
+	_exit(3);
+}
+
+static void hang(void)
+{
+	for (;;)
+		pause();
+}
+
+static void hanging_peer(int line)
+{
+	tell(line, 0);
+	hang();
+}
+
+/* The runner does not wait for it, and it does not survive. */
+static void peer_is_left(void)
+{
+	hear(start(hanging_peer).line);
+}
+
+static void skipped(void)
+{
+	skip("as it should");
+}
+
+static void faults(void)
+{
+	unsigned char byte = 0;
+
+	CHECK(load_fault(&byte) == 0 && store_fault(&byte) == 0);
+	CHECK(load_fault((void *)8) == SIGSEGV && store_fault((void *)8) == SIGSEGV);
+}
+
+const struct check selftest_checks[] = {
+	{ "self.pass", "passes", pass, 0 },
+	{ "self.code", "fails: another code", wrong_code, 0 },
+	{ "self.condition", "fails: a condition", wrong_condition, 0 },
+	{ "self.peer", "fails: in a peer", peer_fails, 0 },
+	{ "self.forgotten", "fails: in a peer that nobody waits for", forgotten_peer_fails, 0 },
+	{ "self.leaves", "fails: a peer that says nothing", peer_leaves, 0 },
+	{ "self.killed", "fails: a peer that is killed", peer_crashes, 0 },
+	{ "self.crash", "fails: killed", crash, 0 },
+	{ "self.status", "fails: a status", status, 0 },
+	{ "self.hang", "fails: not done in time", hang, 0 },
+	{ "self.left", "passes: a peer is left behind", peer_is_left, 0 },
+	{ "self.skip", "skipped", skipped, 0 },
+	{ "self.faults", "passes: faults are seen", faults, 0 },
+	{ NULL, NULL, NULL, 0 },
+};
