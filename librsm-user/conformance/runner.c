@@ -17,6 +17,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -133,7 +134,9 @@ static void start_check(const struct check *check, int report_fd)
 				limit.rlim_max = limit.rlim_cur;
 			setrlimit(RLIMIT_MEMLOCK, &limit);
 		}
-		become(ALICE, ALICE, (gid_t)-1);
+		/* In a container without that user checks run as they are. */
+		if (setgroups(0, NULL) || setregid(ALICE, ALICE) || setreuid(ALICE, ALICE))
+			fprintf(stderr, "%s: runs as root: %s\n", check->id, strerror(errno));
 	}
 	execl(program, "rsm-conformance", "--run", check->id, (char *)NULL);
 	fprintf(stderr, "cannot start %s: %s\n", program, strerror(errno));
@@ -321,7 +324,10 @@ static int run_all(int words, char **word)
 	return failed ? 1 : 0;
 }
 
-/* Checks whose titles begin with "fails" must fail, "skipped" be skipped, others pass. */
+/*
+ * Checks whose titles begin with "fails: " must fail, and the rest of the title be
+ * in what is said about it; "skipped" must be skipped, others pass.
+ */
 static int selftest(void)
 {
 	int number = 0, wrong = 0;
@@ -330,11 +336,13 @@ static int selftest(void)
 	printf("TAP version 14\n");
 	for (check = selftest_checks; check->id; check++) {
 		struct verdict verdict;
+		int should_fail = strncmp(check->title, "fails: ", 7) == 0;
 		int right;
 
 		fflush(stdout);
 		judge(check, &verdict);
-		right = verdict.failed == (strncmp(check->title, "fails", 5) == 0) &&
+		right = verdict.failed == should_fail &&
+			(!should_fail || (verdict.text && strstr(verdict.text, check->title + 7))) &&
 			(verdict.skipped[0] != 0) == (strncmp(check->title, "skipped", 7) == 0);
 		wrong += !right;
 		printf("%s %d - %s\n", right ? "ok" : "not ok", ++number, check->title);
