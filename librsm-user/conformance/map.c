@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "segments.h"
 
@@ -296,6 +297,25 @@ static void map_9(void)
 	EXPECT(RSM_SUCCESS, rsm_memseg_import_map(import, &address, RSM_MAP_FIXED, RSM_PERM_RDWR, 0, L));
 }
 
+static void map_14(void)
+{
+	struct rlimit limit;
+	struct pair pair;
+	uint8_t byte = 0;
+
+	make_pair(&pair);
+	/* Less than is in use: nothing more can be mapped. */
+	NEED(getrlimit(RLIMIT_AS, &limit) == 0);
+	limit.rlim_cur = PS;
+	NEED(setrlimit(RLIMIT_AS, &limit) == 0);
+	EXPECT(RSMERR_BAD_LENGTH, map(pair.import, RSM_PERM_RDWR, 0, L));
+	/* The same for the implicit mapping of a transfer. */
+	EXPECT(RSMERR_BAD_LENGTH, rsm_memseg_import_put8(pair.import, 0, &byte, 1));
+	limit.rlim_cur = limit.rlim_max;
+	NEED(setrlimit(RLIMIT_AS, &limit) == 0);
+	EXPECT(RSM_SUCCESS, rsm_memseg_import_put8(pair.import, 0, &byte, 1));
+}
+
 static void map_write_only(void)
 {
 	struct pair pair;
@@ -364,6 +384,7 @@ const struct check map_checks[] = {
 	{ "import_map.1", "map: no handle", map_1, 0 },
 	{ "import_map.5", "map: rights that are none", map_5, 0 },
 	{ "import_map.9", "map: fixed, not on a page", map_9, 0 },
+	{ "import_map.14", "map, put: no address space left", map_14, 0 },
 	{ "import_map.write", "map: write-only", map_write_only, 0 },
 	{ "import_unmap.effects", "unmap: access faults; implicit and aborted", unmap_effects, 0 },
 	{ "1.8.map", "map: aborted and mapped", map_aborted, 0 },

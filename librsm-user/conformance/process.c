@@ -107,8 +107,8 @@ static void importing_child(int line)
 	hear(line);
 	/* Taken back: not even what was stored before can be seen. */
 	CHECK(!is_filled(window, L, 5));
-	fill(window, L, 6);
 	EXPECT(RSMERR_CONN_ABORTED, rsm_memseg_import_put8(inherited.import, 2, &byte, 1));
+	fill(window, L, 6);
 	CHECK(is_filled(window, L, 6));
 }
 
