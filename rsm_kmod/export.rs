@@ -72,7 +72,7 @@ fn publish(segment: ArcBorrow<'_, Segment>, args: &mut rsm_export_publish) -> Re
 
 /// RSM_EXPORT_REPUBLISH.
 fn republish(segment: &Segment, args: &mut rsm_export_republish) -> Result<Commit, Fail> {
-    segment.check_published()?;
+    segment.check_republishable()?;
     segment.check_creator()?;
     let acl = read_acl(segment.interconnect(), args.acl, args.acl_len)?;
     segment.republish(acl)?;

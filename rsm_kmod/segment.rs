@@ -319,6 +319,15 @@ impl Segment {
         }
     }
 
+    /// Fails unless there is a publication whose access list can be replaced.
+    pub(crate) fn check_republishable(&self) -> Result<(), Status> {
+        match self.life.read().state {
+            State::Published { .. } => Ok(()),
+            State::Bound => Err(Status::SegNotPublished),
+            State::Dead => Err(Status::BadSegHndl),
+        }
+    }
+
     fn check_bound(&self) -> Result<(), Status> {
         match self.life.read().state {
             State::Bound => Ok(()),
@@ -359,7 +368,8 @@ impl Segment {
                 *acl = new;
                 Ok(())
             }
-            State::Bound | State::Dead => Err(Status::SegNotPublished),
+            State::Bound => Err(Status::SegNotPublished),
+            State::Dead => Err(Status::BadSegHndl),
         }
     }
 

@@ -395,9 +395,9 @@ struct rsm_export_unpublish {
  * Replaces the access list for connections made from now on. Those there are
  * keep what they have.
  *
- * Errors, in the order in which they are found: SEG_NOT_PUBLISHED, NOT_CREATOR,
- * BAD_ACL (too long), BAD_ADDR, BAD_ACL (an entry), SEG_NOT_PUBLISHED
- * (unpublished meanwhile).
+ * Errors, in the order in which they are found: BAD_SEG_HNDL (dead),
+ * SEG_NOT_PUBLISHED, NOT_CREATOR, BAD_ACL (too long), BAD_ADDR, BAD_ACL (an
+ * entry), BAD_SEG_HNDL or SEG_NOT_PUBLISHED (no more, meanwhile).
  */
 struct rsm_export_republish {
 	__u32 size;

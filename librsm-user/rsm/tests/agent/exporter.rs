@@ -111,7 +111,7 @@ impl Exporter {
         for _ in 0..2 {
             assert_eq!(raw::publish(&self.export, 0, &[]), Err(DEAD), "publish");
             let republish = raw::republish(&self.export, &[]);
-            assert_eq!(republish, Err(NOT_PUBLISHED), "republish");
+            assert_eq!(republish, Err(DEAD), "republish");
             assert_eq!(raw::unpublish(&self.export), Err(NOT_PUBLISHED));
             assert_eq!(raw::rebind(&self.export, addr, len), Err(DEAD), "as before");
             let other = Map::anonymous(len as usize);

@@ -11,7 +11,7 @@ use crate::common::books::Books;
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::process::{become_user, in_child, spawn, Steps};
 use crate::common::raw::{self, failure, PAGE};
-use crate::{map, Pair, Slot, DENIED, NOT_CREATOR, NOT_PUBLISHED, OLD};
+use crate::{map, Pair, Slot, DEAD, DENIED, NOT_CREATOR, NOT_PUBLISHED, OLD};
 
 /// Fails unless a new connection is granted just the rights in `digit`.
 #[track_caller]
@@ -161,7 +161,11 @@ fn republish_errors_in_order() {
     let list = |entries: &[rsm_access_entry; 2]| entries.as_ptr() as u64;
 
     let books = Books::amid();
-    for (what, segment) in [("bound", &bound), ("dead", &dead), ("unpublished", &former)] {
+    for (what, segment, error) in [
+        ("bound", &bound, NOT_PUBLISHED),
+        ("dead", &dead, DEAD),
+        ("unpublished", &former, NOT_PUBLISHED),
+    ] {
         for (acl, len) in [
             (unreadable, 65),
             (list(&foreign), 1),
@@ -169,10 +173,10 @@ fn republish_errors_in_order() {
             (0, 0),
         ] {
             let seen = attempt(segment, acl, len);
-            assert_eq!(seen, Err(NOT_PUBLISHED), "{what}, {len} entries");
+            assert_eq!(seen, Err(error), "{what}, {len} entries");
             in_child(|| {
                 let seen = attempt(segment, acl, len);
-                assert_eq!(seen, Err(NOT_PUBLISHED), "{what}, not creator");
+                assert_eq!(seen, Err(error), "{what}, not creator");
             });
         }
     }

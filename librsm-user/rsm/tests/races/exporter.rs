@@ -29,18 +29,38 @@ struct Exporter {
     other: Map,
 }
 
-fn memory(round: &Round) -> Map {
-    if round.huge {
-        huge_memory(HUGE)
-    } else {
-        Map::anonymous(PAGES * PAGE)
+/// Memory that rounds have left as good as new: huge pages take long to make.
+#[derive(Default)]
+pub struct Store {
+    small: Vec<Map>,
+    huge: Vec<Map>,
+}
+
+impl Store {
+    fn shelf(&mut self, round: &Round) -> &mut Vec<Map> {
+        if round.huge {
+            &mut self.huge
+        } else {
+            &mut self.small
+        }
+    }
+
+    fn take(&mut self, round: &Round) -> Map {
+        let memory = self.shelf(round).pop();
+        memory.unwrap_or_else(|| {
+            if round.huge {
+                huge_memory(HUGE)
+            } else {
+                Map::anonymous(PAGES * PAGE)
+            }
+        })
     }
 }
 
 /// Shares memory, does its part of the race, and writes something new.
-pub fn play(stage: &Stage, round: &Round) {
+pub fn play(stage: &Stage, round: &Round, store: &mut Store) {
     let controller = raw::controller();
-    let (first, other) = (memory(round), memory(round));
+    let (first, other) = (store.take(round), store.take(round));
     first.mark(OLD);
     other.mark(OLD);
     let export = raw::create_with(
@@ -74,9 +94,7 @@ pub fn play(stage: &Stage, round: &Round) {
     wait_until("the importer has looked", 60, || {
         stage.looked.load(Ordering::Acquire)
     });
-    if round.has(Op::Munmap) {
-        exporter.first.leak();
-    }
+    exporter.leave(round, store);
 }
 
 impl Exporter {
@@ -89,7 +107,10 @@ impl Exporter {
             }
             Op::Republish => {
                 let result = raw::republish_mode(&self.controller, &self.export, 0o666);
-                assert!(matches!(result, Ok(()) | Err(NOT_PUBLISHED)), "{result:?}");
+                assert!(
+                    matches!(result, Ok(()) | Err(NOT_PUBLISHED | DEAD)),
+                    "{result:?}"
+                );
             }
             Op::Unpublish => {
                 let result = raw::unpublish(&self.export);
@@ -114,6 +135,18 @@ impl Exporter {
             // SAFETY: the process ends.
             Op::Exit => unsafe { libc::_exit(0) },
             _ => unreachable!("{op:?} is the importer's"),
+        }
+    }
+
+    /// Takes the memory back, and keeps what is as it was made.
+    fn leave(self, round: &Round, store: &mut Store) {
+        drop(self.export);
+        let shelf = store.shelf(round);
+        shelf.push(self.other);
+        if round.has(Op::Munmap) {
+            self.first.leak();
+        } else if !round.has(Op::Dontneed) && !round.has(Op::Mprotect) {
+            shelf.push(self.first);
         }
     }
 

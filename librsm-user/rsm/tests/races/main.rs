@@ -16,16 +16,18 @@ use common::process::{spawn, Process};
 use common::random::{seed, Random};
 use common::watchdog::Watchdog;
 use common::{debug_kernel, soak};
+use exporter::Store;
 use nix::sys::signal::Signal;
 use op::{Op, ALL};
 use stage::{Round, Stage};
+use std::slice;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 fn rounds() -> u64 {
     match (debug_kernel(), soak()) {
-        (false, false) => 20,
-        (true, false) => 4,
+        (false, false) => 50,
+        (true, false) => 10,
         (false, true) => 1_000,
         (true, true) => 100,
     }
@@ -40,52 +42,48 @@ fn against_the_rest(first: Op) {
     let mut random = Random::new(seed(), first as u64);
     for second in ALL.into_iter().skip_while(|&op| op != first) {
         let rounds = (0..rounds()).map(|number| Round::new([first, second], number, &mut random));
-        let rounds: Vec<Round> = rounds.collect();
-        if [first, second].iter().any(|op| op.ends_its_process()) {
-            rounds
-                .iter()
-                .for_each(|round| race(std::slice::from_ref(round)));
-        } else {
-            race(&rounds);
-        }
+        race(&rounds.collect::<Vec<_>>());
         watchdog.feed();
     }
     drop(watchdog);
     books.balance();
 }
 
-/// Plays rounds with one exporter and one importer.
+/// Plays the rounds of a pair with one exporter and one importer, or one of them for each round if
+/// it does not survive that.
 fn race(rounds: &[Round]) {
     let stages = Stage::many();
-    let exporter = spawn(|| {
-        for (stage, round) in stages.iter().zip(rounds) {
-            exporter::play(stage, round);
-        }
-    });
-    let importer = spawn(|| {
-        for (stage, round) in stages.iter().zip(rounds) {
-            importer::play(stage, round);
-        }
-    });
-    let [stage, ..] = &*stages;
     let has = |op| rounds.iter().any(|round| round.has(op));
-    if has(Op::Exit) {
-        // It has nothing to say of what became of its memory.
-        exporter.join();
-        stage.marked.store(true, Ordering::Release);
-        end(importer, has(Op::Kill));
-    } else {
-        end(importer, has(Op::Kill));
-        stage.looked.store(true, Ordering::Release);
-        exporter.join();
+    let (exits, killed) = (has(Op::Exit), has(Op::Kill));
+    let exporter = (!exits).then(|| spawn(|| export(&*stages, rounds)));
+    let importer = (!killed).then(|| spawn(|| import(&*stages, rounds)));
+    for (stage, round) in stages.iter().zip(rounds) {
+        let (one_stage, one_round) = (slice::from_ref(stage), slice::from_ref(round));
+        let exporter = exits.then(|| spawn(|| export(one_stage, one_round)));
+        let importer = killed.then(|| spawn(|| import(one_stage, one_round)));
+        if let Some(exporter) = exporter {
+            // It has nothing to say of what became of its memory.
+            exporter.join();
+            stage.marked.store(true, Ordering::Release);
+        }
+        if let Some(importer) = importer {
+            importer.join_killed(Signal::SIGKILL);
+            stage.looked.store(true, Ordering::Release);
+        }
+    }
+    importer.into_iter().chain(exporter).for_each(Process::join);
+}
+
+fn export(stages: &[Stage], rounds: &[Round]) {
+    let mut store = Store::default();
+    for (stage, round) in stages.iter().zip(rounds) {
+        exporter::play(stage, round, &mut store);
     }
 }
 
-fn end(importer: Process, killed: bool) {
-    if killed {
-        importer.join_killed(Signal::SIGKILL);
-    } else {
-        importer.join();
+fn import(stages: &[Stage], rounds: &[Round]) {
+    for (stage, round) in stages.iter().zip(rounds) {
+        importer::play(stage, round);
     }
 }
 
