@@ -27,6 +27,8 @@ mod rebind_errors;
 mod rebind_readers;
 mod replaced;
 mod republish;
+mod served;
+mod short_of_memory;
 mod sigbus;
 mod waiting;
 

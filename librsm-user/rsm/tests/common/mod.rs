@@ -9,8 +9,10 @@
 
 pub mod backing;
 pub mod books;
+pub mod control_group;
 pub mod knob;
 pub mod memory;
+pub mod module;
 pub mod pair;
 pub mod process;
 pub mod random;
