@@ -23,6 +23,9 @@ const MADV_COLLAPSE: i32 = 25;
 const KSM: &str = "/sys/kernel/mm/ksm";
 const KHUGEPAGED: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged";
 
+const NODES: &str = "/sys/devices/system/node";
+const BALANCING: &str = "/sys/kernel/debug/sched/numa_balancing";
+
 /// Waits until a scanner of memory has been through everything twice.
 fn await_scans(counter: &str) {
     let scans = || {
@@ -99,6 +102,41 @@ fn collapsing_in_the_background() {
     assert_lives("khugepaged", small_where_huge_could_be, |_| {
         await_scans(&format!("{KHUGEPAGED}/full_scans"));
     });
+}
+
+/// How often the calling process has been scanned for the node that it uses its memory from.
+fn numa_scans() -> u64 {
+    let text = fs::read_to_string("/proc/self/sched").expect("sched");
+    let line = text.lines().find(|line| line.contains("numa_scan_seq"));
+    let (_, number) = line.and_then(|line| line.split_once(':')).expect("scans");
+    number.trim().parse().expect("a number")
+}
+
+/// On machines with several nodes access to memory is taken away for moments, to see who uses it.
+#[test]
+fn hints_for_numa_balancing() {
+    let on = fs::read_to_string("/proc/sys/kernel/numa_balancing");
+    if on.is_ok_and(|on| on.trim() == "0") || fs::metadata(format!("{NODES}/node1")).is_err() {
+        println!("skipped: one node, or no balancing");
+        return;
+    }
+    let _settings = [
+        Knob::set(format!("{BALANCING}/scan_delay_ms"), 20),
+        Knob::set(format!("{BALANCING}/scan_period_min_ms"), 20),
+        Knob::set(format!("{BALANCING}/scan_period_max_ms"), 40),
+    ];
+    for area in [small, huge] {
+        assert_lives("NUMA hints", area, |e| {
+            let before = numa_scans();
+            // Only those who run are scanned.
+            wait_until("scans", 60, || {
+                for page in (0..e.pages).cycle().take(100_000) {
+                    e.area.touch((page + 1) * PAGE);
+                }
+                numa_scans() >= before + 2
+            });
+        });
+    }
 }
 
 /// A range for userfaultfd, `struct uffdio_range` and what follows it.
