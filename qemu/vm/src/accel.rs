@@ -16,6 +16,8 @@ pub enum Accel {
     Tcg,
     /// The processor's own virtualisation.
     Kvm,
+    /// Translation in software of one processor whose clock counts instructions: a nanosecond each.
+    Icount,
 }
 
 impl std::fmt::Display for Accel {
@@ -23,6 +25,7 @@ impl std::fmt::Display for Accel {
         f.write_str(match self {
             Accel::Tcg => "tcg",
             Accel::Kvm => "kvm",
+            Accel::Icount => "icount",
         })
     }
 }
@@ -36,6 +39,8 @@ pub enum Choice {
     Tcg,
     /// KVM, or an error.
     Kvm,
+    /// TCG with one processor, whose clock counts instructions.
+    Icount,
 }
 
 /// The answer, and how it came about.
@@ -56,6 +61,7 @@ pub fn choose(
     let answer = |accel, reason: String| Ok(Answer { accel, reason });
     match choice {
         Choice::Tcg => return answer(Accel::Tcg, "asked for".into()),
+        Choice::Icount => return answer(Accel::Icount, "asked for".into()),
         Choice::Kvm => {
             if let Err(error) = open_device() {
                 bail!("KVM was asked for, but /dev/kvm cannot be opened: {error}");

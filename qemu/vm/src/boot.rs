@@ -94,6 +94,14 @@ impl Boot {
                     // Tests share one module: what one of them does would be
                     // another's surprise. `--test-threads` overrides it.
                     ("RUST_TEST_THREADS".into(), "1".into()),
+                    // What a nanosecond of the guest's clock is.
+                    (
+                        "RSM_CLOCK".into(),
+                        match accel {
+                            Accel::Icount => "instructions".into(),
+                            Accel::Tcg | Accel::Kvm => "time".into(),
+                        },
+                    ),
                 ],
                 ..Plan::default()
             },

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The clock: nanoseconds, or executed instructions where the guest's clock counts those.
+
+use std::fmt;
+
+use anyhow::{bail, Context, Result};
+use nix::time::{clock_gettime, ClockId};
+use serde::Serialize;
+
+use super::samples::Samples;
+
+/// What the clock counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Instructions that the processor has executed.
+    Instructions,
+    /// Time that has passed.
+    Nanoseconds,
+}
+
+impl Unit {
+    /// Of the machine at hand, as the guest's runner says.
+    fn here() -> Result<Self> {
+        match std::env::var("RSM_CLOCK").as_deref() {
+            Ok("instructions") => Ok(Self::Instructions),
+            Ok("time") | Err(_) => Ok(Self::Nanoseconds),
+            Ok(other) => bail!("RSM_CLOCK must be instructions or time, not {other:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instructions => "instructions",
+            Self::Nanoseconds => "nanoseconds",
+        })
+    }
+}
+
+/// A clock that knows what looking at it costs.
+#[derive(Debug)]
+pub struct Clock {
+    unit: Unit,
+    /// What is measured when nothing is done.
+    overhead: u64,
+}
+
+impl Clock {
+    /// The clock of this machine.
+    pub fn new() -> Result<Self> {
+        let mut clock = Self {
+            unit: Unit::here()?,
+            overhead: 0,
+        };
+        let mut nothing = Samples::default();
+        for _ in 0..1001 {
+            nothing.add(clock.time(|| ()).0);
+        }
+        clock.overhead = nothing.summary().context("samples")?.median;
+        Ok(clock)
+    }
+
+    /// What it counts.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    fn now() -> u64 {
+        // Always there on Linux; a clock that stands still shows in every figure.
+        clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
+            now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+        })
+    }
+
+    /// Runs something, and says what it cost.
+    pub fn time<T>(&self, something: impl FnOnce() -> T) -> (u64, T) {
+        let begin = Self::now();
+        let result = something();
+        let end = Self::now();
+        (
+            end.saturating_sub(begin).saturating_sub(self.overhead),
+            result,
+        )
+    }
+}
