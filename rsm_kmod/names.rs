@@ -14,7 +14,7 @@ use crate::segment::Segment;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::new_spinlock;
 use kernel::prelude::*;
-use kernel::rbtree::{RBTree, RBTreeNode};
+use kernel::rbtree::{Entry, RBTree, RBTreeNodeReservation};
 use kernel::sync::{Arc, SpinLock};
 
 /// The ids that the system assigns. Of the whole machine, since a namespace's table may come and go
@@ -80,16 +80,13 @@ impl Names {
             Request::Explicit(id) => id,
         };
         ready()?;
-        let node = RBTreeNode::new(id, segment.clone(), GFP_KERNEL_ACCOUNT)
-            .map_err(|_| Status::InsufficientMem);
-        let mut segments = self.segments.lock();
-        if segments.get(&id).is_some() {
-            drop(segments);
-            return Err(Status::SegidInUse);
+        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT);
+        match self.segments.lock().entry(id) {
+            Entry::Occupied(_) => return Err(Status::SegidInUse),
+            Entry::Vacant(entry) => {
+                entry.insert(segment.clone(), node.map_err(|_| Status::InsufficientMem)?);
+            }
         }
-        let replaced = segments.insert(node?);
-        drop(segments);
-        drop(replaced);
         Ok(id)
     }
 

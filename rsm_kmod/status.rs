@@ -11,8 +11,10 @@
 //! revocation gives slots back.
 
 use crate::kapi::page::KernelPage;
+use crate::logic::bitmap;
 use crate::logic::status::Status;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::alloc::kvec::PushError;
 use kernel::alloc::KVVec;
 use kernel::new_mutex;
 use kernel::page::PAGE_SIZE;
@@ -29,6 +31,9 @@ const SLOTS_PER_PAGE: usize = PAGE_SIZE / size_of::<u64>();
 /// Pages of a full table.
 pub(crate) const PAGES: u64 = SLOTS as u64 / SLOTS_PER_PAGE as u64;
 
+/// Words with a bit for each page.
+const FREE_WORDS: usize = (PAGES as usize).div_ceil(u64::BITS as usize);
+
 /// The slots of one controller descriptor.
 #[pin_data]
 pub(crate) struct StatusTable {
@@ -39,8 +44,9 @@ pub(crate) struct StatusTable {
 struct Inner {
     /// Pages of slots so far. There is room for all there can be.
     leaves: KVVec<KBox<Leaf>>,
-    /// No page before this one has a free slot.
-    hint: usize,
+    /// A bit for each page that may have a free slot. A search looks at this, then at one page, as a
+    /// rule: many connections must not make the next one dear.
+    free: [u64; FREE_WORDS],
 }
 
 /// A page of slots.
@@ -56,7 +62,7 @@ impl StatusTable {
         let leaves = KVVec::with_capacity(PAGES as usize, GFP_KERNEL_ACCOUNT)?;
         Arc::pin_init(
             pin_init!(Self {
-                inner <- new_mutex!(Inner { leaves, hint: 0 }, "rsm_status"),
+                inner <- new_mutex!(Inner { leaves, free: [0; FREE_WORDS] }, "rsm_status"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -102,7 +108,7 @@ impl StatusTable {
         let leaf = KBox::new(leaf, GFP_KERNEL_ACCOUNT).map_err(|_| Status::InsufficientMem)?;
         let mut inner = self.inner.lock();
         // There is room, unless all pages are there already.
-        let surplus = inner.leaves.push_within_capacity(leaf).err();
+        let surplus = inner.add(leaf);
         let found = inner.take();
         drop(inner);
         drop(surplus);
@@ -111,20 +117,31 @@ impl StatusTable {
 }
 
 impl Inner {
-    /// Takes a free slot: its number, and its page.
-    fn take(&mut self) -> Option<(u32, Arc<KernelPage>)> {
-        for (number, leaf) in self.leaves.iter_mut().enumerate().skip(self.hint) {
-            for (word, bits) in leaf.taken.iter_mut().enumerate() {
-                let bit = bits.trailing_ones();
-                if bit < u64::BITS {
-                    *bits |= 1 << bit;
-                    self.hint = number;
-                    let slot = number * SLOTS_PER_PAGE + word * 64 + bit as usize;
-                    return Some((u32::try_from(slot).ok()?, leaf.page.clone()));
-                }
+    /// Adds a page of free slots; gives it back if there are as many as there can be.
+    fn add(&mut self, leaf: KBox<Leaf>) -> Option<KBox<Leaf>> {
+        let number = self.leaves.len();
+        match self.leaves.push_within_capacity(leaf) {
+            Ok(()) => {
+                bitmap::set(&mut self.free, number);
+                None
             }
+            Err(PushError(leaf)) => Some(leaf),
         }
-        self.hint = self.leaves.len();
+    }
+
+    /// Takes the first free slot: its number, and its page.
+    fn take(&mut self) -> Option<(u32, Arc<KernelPage>)> {
+        while let Some(number) = bitmap::first_set(&self.free) {
+            let Some(leaf) = self.leaves.get_mut(number) else {
+                break;
+            };
+            if let Some(slot) = bitmap::first_clear(&leaf.taken) {
+                bitmap::set(&mut leaf.taken, slot);
+                let slot = number * SLOTS_PER_PAGE + slot;
+                return Some((u32::try_from(slot).ok()?, leaf.page.clone()));
+            }
+            bitmap::clear(&mut self.free, number);
+        }
         None
     }
 
@@ -135,10 +152,8 @@ impl Inner {
             index as usize % SLOTS_PER_PAGE,
         );
         if let Some(leaf) = self.leaves.get_mut(number) {
-            if let Some(bits) = leaf.taken.get_mut(slot / 64) {
-                *bits &= !(1 << (slot % 64));
-                self.hint = self.hint.min(number);
-            }
+            bitmap::clear(&mut leaf.taken, slot);
+            bitmap::set(&mut self.free, number);
         }
     }
 }

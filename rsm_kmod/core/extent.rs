@@ -56,7 +56,13 @@ pub fn locate(extents: &[Extent], total: u64, page: u64) -> Option<Run> {
 
 /// The extent at `index` as a run; `None` beyond the last.
 pub fn run_at(extents: &[Extent], total: u64, index: usize) -> Option<Run> {
-    locate(extents, total, extents.get(index)?.page)
+    let extent = extents.get(index)?;
+    let after = extents.get(index.checked_add(1)?);
+    let end = after.map_or(total, |next| next.page);
+    Some(Run {
+        pfn: extent.pfn,
+        pages: end.checked_sub(extent.page).filter(|&pages| pages > 0)?,
+    })
 }
 
 /// The distance, in pages below [`HUGE_PAGES`], that makes a user address fit 2 MiB entries: an

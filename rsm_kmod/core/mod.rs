@@ -6,6 +6,7 @@
 //! here allocates, locks or panics.
 
 pub mod access;
+pub mod bitmap;
 pub mod extent;
 pub mod histogram;
 pub mod limit;

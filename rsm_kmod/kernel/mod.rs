@@ -6,6 +6,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod charge;
+pub(crate) mod extents;
 pub(crate) mod fault;
 pub(crate) mod file;
 pub(crate) mod mapped;

@@ -2,12 +2,12 @@
 
 //! Long-term pins on a range of the caller's memory, kept as extents.
 
+use super::extents::Extents;
 use super::{caller, raw};
 use crate::logic::extent::{self, Extent};
 use crate::logic::status::Status;
 use core::ptr;
-use kernel::alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN};
-use kernel::alloc::{KVVec, KVec};
+use kernel::alloc::KVec;
 use kernel::bindings;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
@@ -25,7 +25,7 @@ const UNPIN_BATCH: u64 = 4096;
 /// Each of the `pages` frames that `extents` describes holds one `FOLL_PIN` reference owned by this
 /// value; frames of one extent are physically contiguous.
 pub(crate) struct Pinned {
-    extents: KVVec<Extent>,
+    extents: Extents,
     pages: u64,
 }
 
@@ -36,7 +36,7 @@ impl Pinned {
     /// caller must hold no lock. A fatal signal ends the wait between batches.
     pub(crate) fn new(addr: u64, pages: u64) -> Result<Self, Status> {
         let mut pinned = Self {
-            extents: KVVec::new(),
+            extents: Extents::new(),
             pages: 0,
         };
         let mut batch = KVec::<*mut bindings::page>::from_elem(ptr::null_mut(), BATCH, GFP_KERNEL)
@@ -65,6 +65,7 @@ impl Pinned {
             };
             pinned.take(batch.get(..got).unwrap_or(&[]))?;
         }
+        pinned.extents.trim();
         Ok(pinned)
     }
 
@@ -89,9 +90,7 @@ impl Pinned {
                     page: self.pages,
                     pfn,
                 };
-                // A caller can ask for more than there is; that is no reason for a warning.
-                let flags = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
-                if self.extents.push(entry, flags).is_err() {
+                if self.extents.push(entry).is_err() {
                     let rest = batch.get(index..).unwrap_or(&[]);
                     // SAFETY: The pages of `rest` were pinned and belong to no extent yet.
                     unsafe { bindings::unpin_user_pages(rest.as_ptr().cast_mut(), rest.len()) };
@@ -112,17 +111,22 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        let mut page = 0;
-        while let Some(run) = extent::locate(&self.extents, self.pages, page) {
-            let pages = run.pages.min(UNPIN_BATCH);
-            // SAFETY: By the type invariant these frames are contiguous and pinned by this value,
-            // which ends here and comes to each of them once.
-            unsafe {
-                let first = raw::rsm_helper_pfn_to_page(run.pfn as usize);
-                bindings::unpin_user_page_range_dirty_lock(first, pages as usize, true);
-                raw::rsm_helper_cond_resched();
+        for index in 0..self.extents.len() {
+            let Some(mut run) = extent::run_at(&self.extents, self.pages, index) else {
+                return;
+            };
+            while run.pages > 0 {
+                let pages = run.pages.min(UNPIN_BATCH);
+                // SAFETY: By the type invariant these frames are contiguous and pinned by this
+                // value, which ends here and comes to each of them once.
+                unsafe {
+                    let first = raw::rsm_helper_pfn_to_page(run.pfn as usize);
+                    bindings::unpin_user_page_range_dirty_lock(first, pages as usize, true);
+                    raw::rsm_helper_cond_resched();
+                }
+                run.pfn = run.pfn.wrapping_add(pages);
+                run.pages = run.pages.wrapping_sub(pages);
             }
-            page = page.wrapping_add(pages);
         }
     }
 }

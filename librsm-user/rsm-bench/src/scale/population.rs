@@ -18,11 +18,14 @@ pub struct Population {
     imports: Vec<OwnedFd>,
     ids: Vec<u32>,
     controllers: Vec<Controller>,
+    /// Has the first status slot while imports are added. It is free otherwise, with all those after
+    /// it taken: the next free one is as far away as it can be.
+    first: Option<OwnedFd>,
     /// A page for each segment; dropped after them.
     memory: Map,
 }
 
-/// Status slots of a controller that are left free.
+/// Status slots of a controller that are left free: the first one, and some at the end.
 const SPARE_SLOTS: usize = 16;
 
 impl Population {
@@ -33,22 +36,26 @@ impl Population {
             imports: Vec::with_capacity(most),
             ids: Vec::with_capacity(most),
             controllers: vec![Controller::open()?],
+            first: None,
             memory: Map::anonymous(most.max(1) * PAGE).context("memory for the segments")?,
         })
     }
 
     /// Adds segments and imports until there are `number` of each.
     pub fn grow_to(&mut self, number: usize) -> Result<()> {
+        if let Some(&id) = self.ids.first() {
+            self.first = Some(self.controllers[0].connect(id)?);
+        }
         while self.exports.len() < number {
             let page = self.exports.len();
             let what = || format!("segment {page} of {number}");
             self.add(page).with_context(what)?;
         }
+        self.first = None;
         Ok(())
     }
 
     fn add(&mut self, page: usize) -> Result<()> {
-        // The first one gets full, so that a free slot is looked for where there are few.
         let room = self.controllers[0].slots() - SPARE_SLOTS;
         if self.imports.len() >= room * self.controllers.len() {
             self.controllers.push(Controller::open()?);
@@ -57,13 +64,16 @@ impl Population {
         let controller = &self.controllers[newest];
         let export = controller.create(self.memory.page(page), PAGE)?;
         let id = device::publish(&export)?;
+        if page == 0 {
+            self.first = Some(controller.connect(id)?);
+        }
         self.imports.push(controller.connect(id)?);
         self.exports.push(export);
         self.ids.push(id);
         Ok(())
     }
 
-    /// The controller with the most imports.
+    /// The controller with the fewest free status slots.
     pub fn controller(&self) -> &Controller {
         &self.controllers[0]
     }
