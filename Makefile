@@ -5,7 +5,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help demo test soak shell kernel module modules_install install lint uapi-doc clean distclean
+.PHONY: help demo test soak bench-scale shell kernel module modules_install install lint uapi-doc clean distclean
 
 help:
 	@echo 'Remote shared memory for Linux'
@@ -20,16 +20,18 @@ help:
 	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
 	@echo
 	@echo '  make soak             the tests with full counts; takes hours'
+	@echo '  make bench-scale      what operations cost among 10 and among 100,000 segments; two minutes'
 	@echo '  make lint             all static checks'
 	@echo '  make uapi-doc         make Documentation/uapi.rst from the header'
 	@echo '  make clean            remove what was built in the tree and the programs built in the cache'
 	@echo '  make distclean        remove the whole cache: toolchain, kernels, builds'
 	@echo
 	@echo 'Variables'
-	@echo '  KERNEL=7.2            demo, shell, kernel: a series, a version, newest (default), or debug'
+	@echo '  KERNEL=7.2            demo, shell, kernel, bench-scale: a series, a version, newest (default), or debug'
 	@echo '  FLAVOUR=amd64         Debian kernel flavour (default cloud-amd64)'
 	@echo '  FILE=path             demo: the file to share (default: the source tarball of the kernel)'
-	@echo '  ACCEL=tcg|kvm         how QEMU runs guests (default: KVM only where it is known to work)'
+	@echo '  ACCEL=tcg|kvm|icount  how QEMU runs guests (default: KVM only where it is known to work;'
+	@echo '                        benchmarks: icount, which counts instructions)'
 	@echo '  KERNELS=stock|debug   test: only these kernels (default all)'
 	@echo '  T=name                test: only tests with this in their names'
 	@echo '  XDG_CACHE_HOME=dir    where the cache is (default ~/.cache); it needs 12 GiB'
@@ -42,6 +44,9 @@ test:
 
 soak:
 	@KERNELS='$(KERNELS)' T='$(T)' SOAK=1 ACCEL='$(ACCEL)' scripts/test
+
+bench-scale:
+	@KERNEL='$(KERNEL)' ACCEL='$(ACCEL)' scripts/bench-scale
 
 shell:
 	@KERNEL='$(KERNEL)' ACCEL='$(ACCEL)' scripts/shell

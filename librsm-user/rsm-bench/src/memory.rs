@@ -50,7 +50,11 @@ impl Map {
 
     /// Address of a page.
     pub fn page(&self, number: usize) -> u64 {
-        assert!(number < self.len / PAGE, "page {number} of {} bytes", self.len);
+        assert!(
+            number < self.len / PAGE,
+            "page {number} of {} bytes",
+            self.len
+        );
         self.base.as_ptr() as u64 + (number * PAGE) as u64
     }
 

@@ -145,7 +145,10 @@ impl fmt::Display for Report {
             self.benchmark, self.unit, self.kernel
         )?;
         let names = self.rows.iter().map(|row| row.name.chars().count());
-        let first = names.chain([self.across.chars().count()]).max().unwrap_or(0);
+        let first = names
+            .chain([self.across.chars().count()])
+            .max()
+            .unwrap_or(0);
         write!(f, "{:first$}", self.across)?;
         for column in &self.columns {
             write!(f, "{column:>WIDTH$}")?;

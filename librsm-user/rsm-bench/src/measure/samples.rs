@@ -31,7 +31,11 @@ impl Samples {
     pub fn summary(&self) -> Option<Summary> {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
-        let at = |part: usize| sorted.get((sorted.len().checked_sub(1)?) * part / 4).copied();
+        let at = |part: usize| {
+            sorted
+                .get((sorted.len().checked_sub(1)?) * part / 4)
+                .copied()
+        };
         Some(Summary {
             median: at(2)?,
             low: at(1)?,

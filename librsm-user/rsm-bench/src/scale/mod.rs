@@ -75,8 +75,9 @@ pub fn run(options: &Options) -> Result<Report> {
 /// Each segment and each import is a descriptor.
 fn allow_descriptors(number: usize) -> Result<()> {
     let number = number as u64;
-    setrlimit(Resource::RLIMIT_NOFILE, number, number)
-        .with_context(|| format!("{number} descriptors are needed; more than fs.nr_open, or no root"))
+    setrlimit(Resource::RLIMIT_NOFILE, number, number).with_context(|| {
+        format!("{number} descriptors are needed; more than fs.nr_open, or no root")
+    })
 }
 
 /// Bytes of memory that the kernel has allocated for its own objects.
