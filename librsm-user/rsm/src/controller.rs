@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use rsm_sys::rsm_query;
+use rsm_sys::{rsm_attributes, rsm_query, rsm_topology};
 
-use crate::error::{Error, Result};
+use crate::attributes::{Attributes, Topology};
+use crate::error::{Error, Result, Status};
 use crate::id::NodeId;
 use crate::ioctl;
 use crate::status_table::StatusTable;
@@ -16,6 +17,12 @@ use crate::status_table::StatusTable;
 /// An open controller.
 ///
 /// Segments stay as they are when it is dropped.
+///
+/// ```no_run
+/// let controller = rsm::Controller::open()?;
+/// println!("this is node {}", controller.local_node());
+/// # Ok::<(), rsm::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Controller {
     device: File,
@@ -23,11 +30,16 @@ pub struct Controller {
     status: Arc<StatusTable>,
 }
 
+/// Name of the only controller there is.
+const LOOPBACK: &str = "loopback";
+
+/// Longest name of a controller.
+const MAX_NAME: usize = 255;
+
 impl Controller {
     /// Opens `/dev/rsm`.
     ///
-    /// Fails with [`Status::CtlrNotPresent`](crate::Status::CtlrNotPresent) when the
-    /// module is not loaded.
+    /// Fails with [`Status::CtlrNotPresent`] when the module is not loaded.
     pub fn open() -> Result<Self> {
         let device = OpenOptions::new()
             .read(true)
@@ -45,24 +57,64 @@ impl Controller {
         })
     }
 
+    /// Opens the controller of this name: a type, and a unit number that may be left out.
+    /// There is one, `loopback`, under any unit number, in upper or lower case.
+    ///
+    /// Fails with [`Status::CtlrNotPresent`] for other names, and when the module is not
+    /// loaded.
+    ///
+    /// ```no_run
+    /// let controller = rsm::Controller::open_named("loopback0")?;
+    /// assert_eq!(controller.name(), "loopback");
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
+    pub fn open_named(name: &str) -> Result<Self> {
+        if is_loopback(name) {
+            Self::open()
+        } else {
+            Err(Error::Rsm(Status::CtlrNotPresent))
+        }
+    }
+
+    /// The controller's name.
+    pub const fn name(&self) -> &'static str {
+        LOOPBACK
+    }
+
     /// Version of the interface that the kernel module offers.
-    pub fn abi_version(&self) -> u32 {
+    pub const fn abi_version(&self) -> u32 {
         self.query.abi_version
     }
 
     /// The id of this machine.
-    pub fn local_node(&self) -> NodeId {
+    pub const fn local_node(&self) -> NodeId {
         NodeId::new(self.query.local_node)
     }
 
     /// Unit of addresses, lengths and offsets, in bytes.
-    pub fn page_size(&self) -> usize {
+    pub const fn page_size(&self) -> usize {
         self.query.page_size as usize
     }
 
     /// Number of imports that can be connected at a time through this controller.
-    pub fn import_slots(&self) -> u32 {
+    pub const fn import_slots(&self) -> u32 {
         self.query.status_slots
+    }
+
+    /// What the controller can do, as the module's parameters stand now.
+    pub fn attributes(&self) -> Result<Attributes> {
+        let mut command = rsm_attributes::default();
+        // SAFETY: the command takes no addresses.
+        unsafe { ioctl::run(self.as_fd(), &mut command)? };
+        Ok(command.into())
+    }
+
+    /// Which nodes can be reached.
+    pub fn topology(&self) -> Result<Topology> {
+        let mut command = rsm_topology::default();
+        // SAFETY: the command takes no addresses.
+        unsafe { ioctl::run(self.as_fd(), &mut command)? };
+        Ok(command.into())
     }
 
     pub(crate) fn status_table(&self) -> &Arc<StatusTable> {
@@ -73,5 +125,26 @@ impl Controller {
 impl AsFd for Controller {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    let kind = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    name.len() <= MAX_NAME && kind.eq_ignore_ascii_case(LOOPBACK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_loopback_controller() {
+        for name in ["loopback", "loopback0", "LoopBack", "loopback007"] {
+            assert!(is_loopback(name), "{name}");
+        }
+        let long = format!("loopback{}", "0".repeat(300));
+        for name in ["", "0", "sci0", "loopback0x", " loopback", "loop", &long] {
+            assert!(!is_loopback(name), "{name}");
+        }
     }
 }

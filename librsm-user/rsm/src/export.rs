@@ -3,9 +3,12 @@
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::{fmt, ptr};
+use std::{fmt, mem, ptr};
 
-use rsm_sys::{rsm_access_entry, rsm_export_create, rsm_export_destroy, rsm_export_publish};
+use rsm_sys::{
+    rsm_access_entry, rsm_export_create, rsm_export_destroy, rsm_export_publish, rsm_export_rebind,
+    rsm_export_republish, rsm_export_unpublish, RSM_EXPORT_ALLOW_REBIND,
+};
 
 use crate::buffer::{ExportBuffer, ExportMemory};
 use crate::controller::Controller;
@@ -13,8 +16,17 @@ use crate::error::{Error, Result};
 use crate::id::{NodeId, SegmentId};
 use crate::ioctl;
 use crate::shared::{Access, SharedBytes};
+use crate::signal::Signal;
 
 /// One entry of an access list: who on a node may do what.
+///
+/// ```
+/// use rsm::{AccessEntry, NodeId};
+///
+/// // Its user may read and write, its group may read.
+/// let entry = AccessEntry::new(NodeId::new(0), 0o640);
+/// assert_eq!(entry.mode(), 0o640);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct AccessEntry(rsm_access_entry);
@@ -30,6 +42,71 @@ impl AccessEntry {
             perm: mode,
         })
     }
+
+    /// The node.
+    pub const fn node(self) -> NodeId {
+        NodeId::new(self.0.node)
+    }
+
+    /// The mode.
+    pub const fn mode(self) -> u32 {
+        self.0.perm
+    }
+}
+
+/// How a segment is created.
+///
+/// ```no_run
+/// use rsm::{Controller, ExportBuffer, ExportOptions};
+///
+/// let controller = Controller::open()?;
+/// let segment = ExportOptions::new()
+///     .allow_rebind(true)
+///     .create(&controller, ExportBuffer::new(4096)?)?;
+/// # Ok::<(), rsm::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct ExportOptions {
+    flags: u32,
+}
+
+impl ExportOptions {
+    /// A segment that keeps its memory.
+    pub const fn new() -> Self {
+        Self { flags: 0 }
+    }
+
+    /// The segment may be given other memory, with [`ExportSegment::rebind`].
+    pub const fn allow_rebind(mut self, allow: bool) -> Self {
+        self.flags = if allow { RSM_EXPORT_ALLOW_REBIND } else { 0 };
+        self
+    }
+
+    /// Makes a segment of `memory`. It is pinned in place, charged against the user's
+    /// locked-memory limit, and reachable by nobody until it is published.
+    pub fn create<M: ExportMemory>(
+        self,
+        controller: &Controller,
+        memory: M,
+    ) -> Result<ExportSegment<M>, CreateError<M>> {
+        let (base, length) = memory.range();
+        let mut command = rsm_export_create {
+            addr: base.as_ptr() as u64,
+            length: length as u64,
+            flags: self.flags,
+            ..Default::default()
+        };
+        // SAFETY: an `ExportMemory` may be exported, and the segment owns it from here on.
+        match unsafe { ioctl::run(controller.as_fd(), &mut command) } {
+            Ok(()) => Ok(ExportSegment {
+                // SAFETY: a descriptor that the kernel has just made for us.
+                signal: Signal::new(unsafe { OwnedFd::from_raw_fd(command.fd) }),
+                memory,
+            }),
+            Err(error) => Err(CreateError { error, memory }),
+        }
+    }
 }
 
 /// A segment whose memory this process owns.
@@ -37,32 +114,32 @@ impl AccessEntry {
 /// The memory `M` belongs to the segment, since others may change it; [`destroy`]
 /// gives it back. Dropping the segment destroys it too.
 ///
+/// A segment dies before its time when something takes the memory from under it, which
+/// only memory owned elsewhere ([`ForeignMemory`](crate::ForeignMemory)) can suffer.
+/// What can still be done with it then is [`destroy`].
+///
 /// [`destroy`]: Self::destroy
+///
+/// ```no_run
+/// use rsm::{AccessEntry, Controller, ExportBuffer, ExportSegment};
+///
+/// let controller = Controller::open()?;
+/// let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+/// let id = segment.publish(None, &[AccessEntry::new(controller.local_node(), 0o640)])?;
+/// println!("published as {id}");
+/// let buffer = segment.destroy()?;
+/// # Ok::<(), rsm::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ExportSegment<M: ExportMemory = ExportBuffer> {
-    fd: OwnedFd,
+    signal: Signal,
     memory: M,
 }
 
 impl<M: ExportMemory> ExportSegment<M> {
-    /// Makes a segment of `memory`. It is pinned in place, charged against the user's
-    /// locked-memory limit, and reachable by nobody until it is published.
+    /// Makes a segment of `memory`; see [`ExportOptions::create`].
     pub fn create(controller: &Controller, memory: M) -> Result<Self, CreateError<M>> {
-        let (base, length) = memory.range();
-        let mut command = rsm_export_create {
-            addr: base.as_ptr() as u64,
-            length: length as u64,
-            ..Default::default()
-        };
-        // SAFETY: an `ExportMemory` may be exported, and the segment owns it from here on.
-        match unsafe { ioctl::run(controller.as_fd(), &mut command) } {
-            Ok(()) => Ok(Self {
-                // SAFETY: a descriptor that the kernel has just made for us.
-                fd: unsafe { OwnedFd::from_raw_fd(command.fd) },
-                memory,
-            }),
-            Err(error) => Err(CreateError { error, memory }),
-        }
+        ExportOptions::new().create(controller, memory)
     }
 
     /// Lets others connect: under `id`, or one of the kernel's choice, subject to
@@ -72,13 +149,87 @@ impl<M: ExportMemory> ExportSegment<M> {
         let mut command = rsm_export_publish {
             segment_id: id.map_or(0, SegmentId::get),
             acl: access.as_ptr() as u64,
-            // A list that does not fit is too long in any case.
-            acl_len: access.len().try_into().unwrap_or(u32::MAX),
+            acl_len: entries(access),
             ..Default::default()
         };
         // SAFETY: the command reads the access list only.
         unsafe { ioctl::run(self.as_fd(), &mut command)? };
         Ok(SegmentId::new(command.segment_id))
+    }
+
+    /// Replaces the access list for connections made from now on. Those there are keep
+    /// what they have; taking that away is what [`unpublish`](Self::unpublish) does.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let node = controller.local_node();
+    /// segment.publish(None, &[AccessEntry::new(node, 0o666)])?;
+    /// segment.republish(&[AccessEntry::new(node, 0o444)])?; // no more writers
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
+    pub fn republish(&self, access: &[AccessEntry]) -> Result<()> {
+        let mut command = rsm_export_republish {
+            acl: access.as_ptr() as u64,
+            acl_len: entries(access),
+            ..Default::default()
+        };
+        // SAFETY: the command reads the access list only.
+        unsafe { ioctl::run(self.as_fd(), &mut command) }
+    }
+
+    /// Takes the memory back from all importers, and keeps it in the segment, which can
+    /// be published again. Importers of the former publication stay aborted.
+    ///
+    /// When this returns, no importer in any process can reach the memory, and the id is
+    /// free.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// let id = segment.publish(Some(SegmentId::new(0x60_0001)), &[])?;
+    /// segment.unpublish()?;
+    /// segment.publish(Some(id), &[])?;
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
+    pub fn unpublish(&self) -> Result<()> {
+        // SAFETY: the command takes no addresses.
+        unsafe { ioctl::run(self.as_fd(), &mut rsm_export_unpublish::default()) }
+    }
+
+    /// Puts other memory of the same length behind the segment, and returns the old.
+    /// Id, access list, connections and pending events stay, and nothing is copied.
+    ///
+    /// When this returns every importer sees the new memory. What importers write
+    /// meanwhile may go to either, without their being told: keep them away, if that
+    /// matters. Both are charged against the locked-memory limit meanwhile. On failure
+    /// the segment keeps what it has.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// let options = ExportOptions::new().allow_rebind(true);
+    /// let mut segment = options.create(&controller, ExportBuffer::new(4096)?)?;
+    /// let mut next = ExportBuffer::new(4096)?;
+    /// next.as_mut_slice().fill(7);
+    /// let old = segment.rebind(next)?;
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
+    pub fn rebind(&mut self, memory: M) -> Result<M, CreateError<M>> {
+        let (base, length) = memory.range();
+        let mut command = rsm_export_rebind {
+            addr: base.as_ptr() as u64,
+            length: length as u64,
+            ..Default::default()
+        };
+        // SAFETY: as for `create`. The old memory is unpinned when the command returns,
+        // and no importer reaches it.
+        match unsafe { ioctl::run(self.as_fd(), &mut command) } {
+            Ok(()) => Ok(mem::replace(&mut self.memory, memory)),
+            Err(error) => Err(CreateError { error, memory }),
+        }
     }
 
     /// Takes the memory back.
@@ -94,7 +245,7 @@ impl<M: ExportMemory> ExportSegment<M> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so both fields are moved out exactly once.
         unsafe {
-            drop(ptr::read(&this.fd));
+            drop(ptr::read(&this.signal));
             Ok(ptr::read(&this.memory))
         }
     }
@@ -104,6 +255,11 @@ impl<M: ExportMemory> ExportSegment<M> {
         let (base, len) = self.memory.range();
         // SAFETY: `ExportMemory` promises it for as long as the segment owns the memory.
         unsafe { SharedBytes::new(base.as_ptr(), len, Access::ReadWrite) }
+    }
+
+    /// Events from importers, and to them. Clones outlive the segment.
+    pub const fn signal(&self) -> &Signal {
+        &self.signal
     }
 
     /// Length in bytes.
@@ -122,6 +278,11 @@ impl<M: ExportMemory> ExportSegment<M> {
     }
 }
 
+/// A list that does not fit is too long in any case.
+fn entries(access: &[AccessEntry]) -> u32 {
+    access.len().try_into().unwrap_or(u32::MAX)
+}
+
 impl<M: ExportMemory> Drop for ExportSegment<M> {
     /// Destroys the segment. Closing the descriptor would do so as well, but only when no
     /// forked child has a copy of it, and the memory is about to become somebody else's.
@@ -133,11 +294,23 @@ impl<M: ExportMemory> Drop for ExportSegment<M> {
 
 impl<M: ExportMemory> AsFd for ExportSegment<M> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.signal.as_fd()
     }
 }
 
-/// A failed [`ExportSegment::create`]: why, and the memory that was not exported.
+/// A failed [`ExportSegment::create`] or [`rebind`](ExportSegment::rebind): why, and the
+/// memory that was not exported.
+///
+/// ```no_run
+/// use rsm::{Controller, ExportBuffer, ExportSegment};
+///
+/// let controller = Controller::open()?;
+/// match ExportSegment::create(&controller, ExportBuffer::new(1 << 30)?) {
+///     Ok(segment) => println!("{} bytes shared", segment.len()),
+///     Err(failure) => println!("{failure}: {} bytes not shared", failure.memory.len()),
+/// }
+/// # Ok::<(), rsm::Error>(())
+/// ```
 pub struct CreateError<M = ExportBuffer> {
     /// Why it failed.
     pub error: Error,

@@ -1,28 +1,138 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The importer's side: a connection to a published segment.
 
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use rsm_sys::{rsm_import_connect, RSM_PERM_READ, RSM_PERM_WRITE};
+use rsm_sys::{
+    rsm_import_connect, RSM_IMPORT_SIGBUS, RSM_IMPORT_WAKE_ON_ABORT, RSM_PERM_READ, RSM_PERM_WRITE,
+};
 
+use crate::barrier::{Barrier, BarrierMode};
 use crate::controller::Controller;
 use crate::error::{Error, Result, Status};
 use crate::id::{NodeId, SegmentId};
 use crate::ioctl;
 use crate::mapping::Mapping;
 use crate::shared::Access;
+use crate::signal::Signal;
 use crate::status_table::Liveness;
+use crate::window::{Window, WindowCell, WindowKind};
+
+/// How a segment is connected to.
+///
+/// ```no_run
+/// # use rsm::*;
+/// # let controller = Controller::open()?;
+/// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+/// # let id = segment.publish(None, &[])?;
+/// let import = ImportOptions::new(Access::Read)
+///     .wake_on_abort(true)
+///     .connect(&controller, controller.local_node(), id)?;
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct ImportOptions {
+    access: Access,
+    flags: u32,
+}
+
+impl ImportOptions {
+    /// A connection that is used for `access`.
+    pub const fn new(access: Access) -> Self {
+        Self { access, flags: 0 }
+    }
+
+    /// The end of the connection wakes those who wait for signals: once no event is
+    /// pending, [`Signal::wait`] fails with [`Status::ConnAborted`] and `poll` reports
+    /// `POLLHUP`. Without this they go on waiting.
+    pub const fn wake_on_abort(self, wake: bool) -> Self {
+        self.flag(RSM_IMPORT_WAKE_ON_ABORT, wake)
+    }
+
+    /// Access through a mapping of the connection after its end kills the process with
+    /// SIGBUS (or runs its handler), in place of zero-filled memory. Put and get are
+    /// such accesses.
+    pub const fn sigbus(self, signal: bool) -> Self {
+        self.flag(RSM_IMPORT_SIGBUS, signal)
+    }
+
+    const fn flag(mut self, flag: u32, set: bool) -> Self {
+        self.flags = if set {
+            self.flags | flag
+        } else {
+            self.flags & !flag
+        };
+        self
+    }
+
+    /// Connects to the segment that `node` publishes under `id`.
+    pub fn connect(
+        self,
+        controller: &Controller,
+        node: NodeId,
+        id: SegmentId,
+    ) -> Result<ImportSegment> {
+        let mut command = rsm_import_connect {
+            node: node.get(),
+            segment_id: id.get(),
+            perm: permission(self.access),
+            flags: self.flags,
+            ..Default::default()
+        };
+        // SAFETY: the command takes no addresses.
+        unsafe { ioctl::run(controller.as_fd(), &mut command)? };
+        // SAFETY: a descriptor that the kernel has just made for us.
+        let fd = unsafe { OwnedFd::from_raw_fd(command.fd) };
+        let table = controller.status_table();
+        Ok(ImportSegment {
+            window: WindowCell::empty(),
+            liveness: Liveness::new(table, command.status_slot, command.generation)?,
+            mode: AtomicU8::new(BarrierMode::default() as u8),
+            access: self.access,
+            len: command
+                .length
+                .try_into()
+                .map_err(|_| Error::Rsm(Status::BadLength))?,
+            signal: Signal::new(fd),
+        })
+    }
+}
 
 /// A connection to a segment.
 ///
-/// Dropping it disconnects, as soon as its mappings are gone too.
+/// Dropping it disconnects, as soon as its mappings and clones of its signal are gone too.
+///
+/// There are two ways to the memory: [`map`](Self::map) it and work in place, or
+/// [`put`](Self::put) and [`get`](Self::get), which copy, check, and go through a
+/// mapping of their own. Neither makes a system call once the mapping is there.
+///
+/// ```no_run
+/// use rsm::{Access, Controller, ImportSegment, SegmentId};
+/// # use rsm::*;
+/// # fn main() -> Result<()> {
+/// # let controller = Controller::open()?;
+/// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+/// # let id = segment.publish(None, &[])?;
+/// let node = controller.local_node();
+/// let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+/// import.put(0, b"hello")?;
+/// let mut back = [0; 5];
+/// import.get(0, &mut back)?;
+/// assert_eq!(&back, b"hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ImportSegment {
-    fd: OwnedFd,
-    len: usize,
+    pub(crate) window: WindowCell,
+    pub(crate) liveness: Liveness,
+    mode: AtomicU8,
     access: Access,
-    liveness: Liveness,
+    len: usize,
+    signal: Signal,
 }
 
 impl ImportSegment {
@@ -33,45 +143,33 @@ impl ImportSegment {
         id: SegmentId,
         access: Access,
     ) -> Result<Self> {
-        let mut command = rsm_import_connect {
-            node: node.get(),
-            segment_id: id.get(),
-            perm: permission(access),
-            ..Default::default()
-        };
-        // SAFETY: the command takes no addresses.
-        unsafe { ioctl::run(controller.as_fd(), &mut command)? };
-        // SAFETY: a descriptor that the kernel has just made for us.
-        let fd = unsafe { OwnedFd::from_raw_fd(command.fd) };
-        let table = Arc::clone(controller.status_table());
-        Ok(Self {
-            fd,
-            len: command
-                .length
-                .try_into()
-                .map_err(|_| Error::Rsm(Status::BadLength))?,
-            access,
-            liveness: Liveness::new(table, command.status_slot, command.generation),
-        })
+        ImportOptions::new(access).connect(controller, node, id)
     }
 
     /// Length of the segment in bytes.
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.len
     }
 
     /// Always false: there are no empty segments.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         false
     }
 
     /// What the connection permits.
-    pub fn access(&self) -> Access {
+    pub const fn access(&self) -> Access {
         self.access
+    }
+
+    /// Events from the exporter, and to it. Clones outlive the import, and keep it
+    /// connected.
+    pub const fn signal(&self) -> &Signal {
+        &self.signal
     }
 
     /// Is the connection live at this moment? A hint: it may be aborted a moment later.
     /// Whether data arrived is what [`check`](Self::check) tells.
+    #[inline]
     pub fn is_live(&self) -> bool {
         self.liveness.is_live()
     }
@@ -79,14 +177,46 @@ impl ImportSegment {
     /// Fails with [`Status::ConnAborted`] unless everything that this thread has read and
     /// written through mappings of the connection before the call came from the segment
     /// and went to it. Makes no system call.
+    #[inline]
     pub fn check(&self) -> Result<()> {
         self.liveness.check()
     }
 
     /// As [`check`](Self::check), for what was read only: cheaper, and not enough after
     /// writes.
+    #[inline]
     pub fn check_reads(&self) -> Result<()> {
         self.liveness.check_reads()
+    }
+
+    /// Opens a barrier; see [`Barrier`].
+    #[inline]
+    pub const fn open_barrier(&self) -> Barrier<'_> {
+        Barrier::open(&self.liveness)
+    }
+
+    /// Runs `work` within a barrier that is closed after it. Fails with
+    /// [`Status::ConnAborted`] unless all of it reached the segment, whatever `work`
+    /// returns.
+    pub fn within_barrier<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&Barrier<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.open_barrier().around(work)
+    }
+
+    /// Who finds out whether transfers reached the segment.
+    #[inline]
+    pub fn mode(&self) -> BarrierMode {
+        match self.mode.load(Ordering::Relaxed) {
+            0 => BarrierMode::Explicit,
+            _ => BarrierMode::Implicit,
+        }
+    }
+
+    /// Changes the mode, for transfers that begin after this.
+    pub fn set_mode(&self, mode: BarrierMode) {
+        self.mode.store(mode as u8, Ordering::Relaxed);
     }
 
     /// Maps the whole segment with all that the connection permits.
@@ -94,20 +224,119 @@ impl ImportSegment {
         self.map_window(0, self.len, self.access)
     }
 
-    /// Maps `len` bytes from `offset`, a multiple of the page size, for `access`.
+    /// Maps `len` bytes from `offset`, a multiple of the page size, for `access`. A
+    /// segment can have many mappings at a time.
+    ///
+    /// Fails with [`Status::BadLength`] beyond the segment, and with [`Status::BadPerms`]
+    /// if the connection does not permit `access`.
     pub fn map_window(&self, offset: usize, len: usize, access: Access) -> Result<Mapping> {
+        self.in_segment(offset, len)?;
+        // SAFETY: at an address of the kernel's choice.
+        unsafe { Mapping::new(&self.signal, &self.liveness, None, offset, len, access) }
+    }
+
+    /// As [`map_window`](Self::map_window), at an address of the caller's choice, a
+    /// multiple of the page size. Whatever is mapped there is replaced.
+    ///
+    /// # Safety
+    ///
+    /// What is mapped there now must be the caller's, and not used any more.
+    ///
+    /// ```no_run
+    /// # use std::num::NonZeroUsize;
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let import = ImportSegment::connect(&controller, controller.local_node(), id, Access::Read)?;
+    /// let address = NonZeroUsize::new(0x7000_0000_0000).expect("not zero");
+    /// // SAFETY: this program keeps that part of its address space free.
+    /// let window = unsafe { import.map_window_at(address, 0, 4096, Access::Read)? };
+    /// assert_eq!(window.as_ptr() as usize, address.get());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub unsafe fn map_window_at(
+        &self,
+        address: NonZeroUsize,
+        offset: usize,
+        len: usize,
+        access: Access,
+    ) -> Result<Mapping> {
+        self.in_segment(offset, len)?;
+        let at = Some(address);
+        // SAFETY: promised by the caller.
+        unsafe { Mapping::new(&self.signal, &self.liveness, at, offset, len, access) }
+    }
+
+    fn in_segment(&self, offset: usize, len: usize) -> Result<()> {
         match offset.checked_add(len) {
-            Some(end) if len > 0 && end <= self.len => {
-                Mapping::new(self.as_fd(), offset, len, access, self.liveness.clone())
-            }
+            Some(end) if len > 0 && end <= self.len => Ok(()),
             _ => Err(Error::Rsm(Status::BadLength)),
         }
+    }
+
+    /// The window that transfers go through. If there is none yet it is made, on the whole
+    /// segment with all that the connection permits, and stays: the first transfer does
+    /// that. Call it to have that done beforehand.
+    pub fn window(&self) -> Result<&Mapping> {
+        if let Some(window) = self.window.get() {
+            return Ok(&window.mapping);
+        }
+        let made = self.map().map(|mapping| {
+            let kind = WindowKind::Implicit;
+            // Another thread may be faster; then its window is as good.
+            self.window.set(Window { mapping, kind }).is_ok()
+        });
+        match (self.window.get(), made) {
+            (Some(window), _) => Ok(&window.mapping),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(Error::Rsm(Status::InternalError)),
+        }
+    }
+
+    /// Is there a window that transfers go through, and how did it come about?
+    pub fn window_kind(&self) -> Option<WindowKind> {
+        Some(self.window.get()?.kind)
+    }
+
+    /// Makes transfers go through `window`, and no further than it reaches. This is what
+    /// `rsm_memseg_import_map` does.
+    ///
+    /// Fails with [`Status::SegAlreadyMapped`] if there is a window already, also when a
+    /// transfer has made it, and with [`Status::BadSegHndl`] if `window` is not of this
+    /// import.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let import = ImportSegment::connect(&controller, controller.local_node(), id, Access::Read)?;
+    /// import.set_window(import.map_window(4096, 4096, Access::Read)?)?;
+    /// assert!(import.get(4096, &mut [0; 10]).is_ok());
+    /// assert!(import.get(0, &mut [0; 10]).is_err()); // not in the window
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn set_window(&self, window: Mapping) -> Result<()> {
+        if !window.is_of(&self.signal) {
+            return Err(Error::Rsm(Status::BadSegHndl));
+        }
+        let (mapping, kind) = (window, WindowKind::Explicit);
+        self.window
+            .set(Window { mapping, kind })
+            .map_err(|_| Error::Rsm(Status::SegAlreadyMapped))
+    }
+
+    /// Takes the window away, if there is one; the next transfer makes another. Dropping
+    /// what is returned unmaps it.
+    pub fn take_window(&mut self) -> Option<Mapping> {
+        Some(self.window.take()?.mapping)
     }
 }
 
 impl AsFd for ImportSegment {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.signal.as_fd()
     }
 }
 
@@ -130,5 +359,13 @@ mod tests {
         assert_eq!(permission(Access::Read), 0o400);
         assert_eq!(permission(Access::Write), 0o200);
         assert_eq!(permission(Access::ReadWrite), 0o600);
+    }
+
+    #[test]
+    fn options_can_be_taken_back() {
+        let options = ImportOptions::new(Access::Read).sigbus(true);
+        assert_eq!(options.flags, RSM_IMPORT_SIGBUS);
+        let options = options.wake_on_abort(true).sigbus(false);
+        assert_eq!(options.flags, RSM_IMPORT_WAKE_ON_ABORT);
     }
 }

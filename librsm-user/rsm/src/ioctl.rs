@@ -14,6 +14,13 @@ mod numbers {
 
     nix::ioctl_readwrite!(query, RSM_IOC_MAGIC, RSM_CMD_QUERY, rsm_query);
     nix::ioctl_readwrite!(
+        attributes,
+        RSM_IOC_MAGIC,
+        RSM_CMD_ATTRIBUTES,
+        rsm_attributes
+    );
+    nix::ioctl_readwrite!(topology, RSM_IOC_MAGIC, RSM_CMD_TOPOLOGY, rsm_topology);
+    nix::ioctl_readwrite!(
         export_create,
         RSM_IOC_MAGIC,
         RSM_CMD_EXPORT_CREATE,
@@ -32,10 +39,46 @@ mod numbers {
         rsm_export_destroy
     );
     nix::ioctl_readwrite!(
+        export_unpublish,
+        RSM_IOC_MAGIC,
+        RSM_CMD_EXPORT_UNPUBLISH,
+        rsm_export_unpublish
+    );
+    nix::ioctl_readwrite!(
+        export_republish,
+        RSM_IOC_MAGIC,
+        RSM_CMD_EXPORT_REPUBLISH,
+        rsm_export_republish
+    );
+    nix::ioctl_readwrite!(
+        export_rebind,
+        RSM_IOC_MAGIC,
+        RSM_CMD_EXPORT_REBIND,
+        rsm_export_rebind
+    );
+    nix::ioctl_readwrite!(
         import_connect,
         RSM_IOC_MAGIC,
         RSM_CMD_IMPORT_CONNECT,
         rsm_import_connect
+    );
+    nix::ioctl_readwrite!(
+        import_prefault,
+        RSM_IOC_MAGIC,
+        RSM_CMD_IMPORT_PREFAULT,
+        rsm_import_prefault
+    );
+    nix::ioctl_readwrite!(
+        event_post,
+        RSM_IOC_MAGIC,
+        RSM_CMD_EVENT_POST,
+        rsm_event_post
+    );
+    nix::ioctl_readwrite!(
+        event_wait,
+        RSM_IOC_MAGIC,
+        RSM_CMD_EVENT_WAIT,
+        rsm_event_wait
     );
 }
 
@@ -73,10 +116,18 @@ macro_rules! commands {
 
 commands! {
     rsm_query, query, "cannot query the controller";
+    rsm_attributes, attributes, "cannot query the controller's attributes";
+    rsm_topology, topology, "cannot query the topology";
     rsm_export_create, export_create, "cannot export the memory";
     rsm_export_publish, export_publish, "cannot publish the segment";
     rsm_export_destroy, export_destroy, "cannot destroy the segment";
+    rsm_export_unpublish, export_unpublish, "cannot unpublish the segment";
+    rsm_export_republish, export_republish, "cannot change the access list";
+    rsm_export_rebind, export_rebind, "cannot rebind the segment";
     rsm_import_connect, import_connect, "cannot connect to the segment";
+    rsm_import_prefault, import_prefault, "cannot prefault the mapping";
+    rsm_event_post, event_post, "cannot post an event";
+    rsm_event_wait, event_wait, "cannot wait for an event";
 }
 
 /// Runs a command on `fd`.

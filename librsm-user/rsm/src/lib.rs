@@ -49,22 +49,45 @@
 
 #![deny(missing_docs)]
 
+mod attributes;
+mod barrier;
 mod buffer;
 mod controller;
+mod copy;
+mod cursor;
 mod error;
 mod export;
 mod id;
 mod import;
 mod ioctl;
 mod mapping;
+mod scatter;
+mod segment_ids;
 mod shared;
+mod signal;
 mod status_table;
+#[cfg(test)]
+mod threads;
+mod transfer;
+mod typed;
+mod window;
 
+pub use bytemuck;
+
+pub use attributes::{AccessSizes, Attributes, Topology};
+pub use barrier::{Barrier, BarrierMode};
 pub use buffer::{ExportBuffer, ExportMemory, ForeignMemory};
 pub use controller::Controller;
+pub use cursor::SharedCursor;
 pub use error::{Error, Result, Status};
-pub use export::{AccessEntry, CreateError, ExportSegment};
+pub use export::{AccessEntry, CreateError, ExportOptions, ExportSegment};
 pub use id::{NodeId, SegmentId};
-pub use import::ImportSegment;
+pub use import::{ImportOptions, ImportSegment};
 pub use mapping::Mapping;
+pub use scatter::{GetEntry, LocalMemory, PutEntry, ScatterError, MAX_ENTRIES};
+pub use segment_ids::{SegmentIdRange, SEGMENT_ID_FILE};
 pub use shared::{Access, SharedBytes};
+pub use signal::{wait_any, Post, Readiness, Signal};
+pub use transfer::Element;
+pub use typed::{SharedSlice, SharedValue};
+pub use window::WindowKind;

@@ -2,40 +2,80 @@
 //! Bytes that other processes may change at any moment, and the only ways to touch them.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8};
 
+use bytemuck::Pod;
+
+use crate::copy;
+use crate::cursor::SharedCursor;
 use crate::error::{Error, Result, Status};
+use crate::typed::{SharedSlice, SharedValue};
 
 /// What may be done with a segment's memory.
+///
+/// ```
+/// use rsm::Access;
+///
+/// assert!(Access::ReadWrite.permits(Access::Read));
+/// assert!(!Access::Read.permits(Access::ReadWrite));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Access {
-    /// Nothing: a connection that cannot be mapped.
-    None,
+    /// Nothing: a connection that only signals.
+    None = 0,
     /// Read.
-    Read,
+    Read = 1,
     /// Write.
-    Write,
+    Write = 2,
     /// Read and write.
-    ReadWrite,
+    ReadWrite = 3,
 }
 
 impl Access {
     /// May it be read?
+    #[inline]
     pub const fn can_read(self) -> bool {
-        matches!(self, Self::Read | Self::ReadWrite)
+        self.permits(Self::Read)
     }
 
     /// May it be written?
+    #[inline]
     pub const fn can_write(self) -> bool {
-        matches!(self, Self::Write | Self::ReadWrite)
+        self.permits(Self::Write)
+    }
+
+    /// May all be done that `other` says?
+    #[inline]
+    pub const fn permits(self, other: Self) -> bool {
+        self as u8 & other as u8 == other as u8
     }
 }
 
 /// A view of memory that other processes may read and write at the same time.
 ///
-/// There is no `&[u8]` of such memory. It is copied in and out with relaxed atomic
-/// accesses: bytes that somebody else changes during a copy arrive old or new, and
-/// aligned 8-byte words are never torn.
+/// There is no `&[u8]` of such memory. It is copied in and out: bytes that somebody else
+/// changes during a copy arrive old or new, and aligned elements of 2, 4 and 8 bytes
+/// are never torn.
+///
+/// Offsets are in bytes from the beginning of the view, and everything fails with
+/// [`Status::BadOffset`] beyond its end, with [`Status::PermDenied`] against its
+/// [`access`](Self::access), and with [`Status::BadMemAlignment`] where an element is not
+/// aligned. Whether what was copied was the segment is what the connection's
+/// [`check`](crate::ImportSegment::check) tells.
+///
+/// ```no_run
+/// # use rsm::*;
+/// # fn main() -> Result<()> {
+/// # let controller = Controller::open()?;
+/// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+/// let bytes = segment.bytes();
+/// bytes.write_at(100, b"hello")?;
+/// bytes.store_u64(8, 5)?;
+/// assert_eq!(bytes.load_u64(8)?, 5);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SharedBytes<'a> {
     base: *mut u8,
@@ -44,18 +84,17 @@ pub struct SharedBytes<'a> {
     memory: PhantomData<&'a [AtomicU8]>,
 }
 
-// SAFETY: all accesses are atomic.
+// SAFETY: all accesses are such that others may access the memory at the same time.
 unsafe impl Send for SharedBytes<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for SharedBytes<'_> {}
 
-const WORD: usize = size_of::<u64>();
-
-impl SharedBytes<'_> {
+impl<'a> SharedBytes<'a> {
     /// # Safety
     ///
     /// For the lifetime of the view, `base` must point to `len` mapped bytes that permit
-    /// `access`, and no reference to any of them may exist.
+    /// `access`, and no reference to any of them may exist, except to atomics.
+    #[inline]
     pub(crate) const unsafe fn new(base: *mut u8, len: usize, access: Access) -> Self {
         Self {
             base,
@@ -66,124 +105,220 @@ impl SharedBytes<'_> {
     }
 
     /// Number of bytes.
+    #[inline]
     pub const fn len(&self) -> usize {
         self.len
     }
 
     /// Is it empty?
+    #[inline]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    /// What the view permits.
+    #[inline]
+    pub const fn access(&self) -> Access {
+        self.access
+    }
+
     /// Address of the first byte. Whoever uses it must do so atomically or with volatile
     /// accesses, for others use the memory too.
+    #[inline]
     pub const fn as_ptr(&self) -> *mut u8 {
         self.base
     }
 
+    /// The part of `len` bytes from `offset`.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// let second_page = segment.bytes().part(4096, 4096)?;
+    /// second_page.write_at(0, b"the byte at 4096")?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn part(&self, offset: usize, len: usize) -> Result<Self> {
+        let base = self.place(offset, len, Access::None)?;
+        Ok(Self { base, len, ..*self })
+    }
+
     /// Copies `into.len()` bytes from `offset` out of the shared memory.
+    #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
-        let source = self.range(offset, into.len(), self.access.can_read())?;
+        let from = self.place(offset, into.len(), Access::Read)?;
         // SAFETY: the range is mapped and readable; `into` is ours alone.
-        unsafe { copy_out(source, into) };
+        unsafe { copy::from_shared(into.as_mut_ptr(), from, into.len()) };
         Ok(())
     }
 
     /// Copies `from` into the shared memory at `offset`.
+    #[inline]
     pub fn write_at(&self, offset: usize, from: &[u8]) -> Result<()> {
-        let target = self.range(offset, from.len(), self.access.can_write())?;
+        let to = self.place(offset, from.len(), Access::Write)?;
         // SAFETY: the range is mapped and writable; no reference to it exists.
-        unsafe { copy_in(target, from) };
+        unsafe { copy::to_shared(to, from.as_ptr(), from.len()) };
         Ok(())
     }
 
     /// Reads the aligned 8-byte word at `offset` in one access.
+    #[inline]
     pub fn load_u64(&self, offset: usize) -> Result<u64> {
-        let word = self.word(offset, self.access.can_read())?;
-        // SAFETY: mapped, readable and aligned.
-        Ok(unsafe { AtomicU64::from_ptr(word) }.load(Ordering::Relaxed))
+        Ok(self.value(offset, Access::Read)?.load())
     }
 
     /// Writes the aligned 8-byte word at `offset` in one access.
+    #[inline]
     pub fn store_u64(&self, offset: usize, value: u64) -> Result<()> {
-        let word = self.word(offset, self.access.can_write())?;
-        // SAFETY: mapped, writable and aligned.
-        unsafe { AtomicU64::from_ptr(word) }.store(value, Ordering::Relaxed);
+        self.value(offset, Access::Write)?.store(value);
         Ok(())
     }
 
-    fn word(&self, offset: usize, permitted: bool) -> Result<*mut u64> {
-        if offset % WORD != 0 {
-            return Err(Error::Rsm(Status::BadMemAlignment));
-        }
-        Ok(self.range(offset, WORD, permitted)?.cast())
+    /// The value of type `T` at `offset`, which must be aligned for it, to be loaded and
+    /// stored as a copy.
+    ///
+    /// Every bit pattern must be a `T`, since that is what others may store. The view
+    /// must permit reading and writing; for less there are [`read`](Self::read) and
+    /// [`write`](Self::write).
+    ///
+    /// ```no_run
+    /// use bytemuck::{Pod, Zeroable};
+    ///
+    /// #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+    /// #[repr(C)]
+    /// struct Header {
+    ///     length: u32,
+    ///     checksum: u32,
+    /// }
+    ///
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// let header = segment.bytes().view::<Header>(64)?;
+    /// header.store(Header { length: 5, checksum: 17 });
+    /// assert_eq!(header.load().length, 5);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn view<T: Pod>(&self, offset: usize) -> Result<SharedValue<'a, T>> {
+        self.value(offset, Access::ReadWrite)
     }
 
-    fn range(&self, offset: usize, len: usize, permitted: bool) -> Result<*mut u8> {
-        if !permitted {
+    /// The `count` values of type `T` at `offset`, which must be aligned for them. The
+    /// view must permit reading and writing.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// let table = segment.bytes().view_slice::<u32>(0, 100)?;
+    /// table.set(99, 1)?;
+    /// assert_eq!(table.get(99)?, 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn view_slice<T: Pod>(&self, offset: usize, count: usize) -> Result<SharedSlice<'a, T>> {
+        let len = count.saturating_mul(size_of::<T>());
+        let base = self.aligned::<T>(offset, len, Access::ReadWrite)?;
+        // SAFETY: that many values lie in the view, which permits it.
+        Ok(unsafe { SharedSlice::new(base, count) })
+    }
+
+    /// A copy of the value of type `T` at `offset`, which must be aligned for it.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// segment.bytes().write(12, &7_u32)?;
+    /// assert_eq!(segment.bytes().read::<u32>(12)?, 7);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn read<T: Pod>(&self, offset: usize) -> Result<T> {
+        Ok(self.value(offset, Access::Read)?.load())
+    }
+
+    /// Stores a copy of `value` at `offset`, which must be aligned for it.
+    pub fn write<T: Pod>(&self, offset: usize, value: &T) -> Result<()> {
+        self.value(offset, Access::Write)?.store(*value);
+        Ok(())
+    }
+
+    /// The aligned word of 8 bytes at `offset` as an atomic. The view must permit reading
+    /// and writing.
+    ///
+    /// Atomics work between processes. To *wait* for a change, signals are there: a futex
+    /// in an importer's mapping fails with `EFAULT`.
+    ///
+    /// ```no_run
+    /// use std::sync::atomic::Ordering;
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// let bytes = segment.bytes();
+    /// let tickets = bytes.atomic_u64(0)?;
+    /// let mine = tickets.fetch_add(1, Ordering::Relaxed);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn atomic_u64(&self, offset: usize) -> Result<&'a AtomicU64> {
+        let base = self.aligned::<AtomicU64>(offset, size_of::<u64>(), Access::ReadWrite)?;
+        // SAFETY: mapped for 'a, aligned, readable and writable; others may change it, which
+        // an atomic bears.
+        Ok(unsafe { AtomicU64::from_ptr(base.cast()) })
+    }
+
+    /// The aligned word of 4 bytes at `offset` as an atomic; see
+    /// [`atomic_u64`](Self::atomic_u64).
+    pub fn atomic_u32(&self, offset: usize) -> Result<&'a AtomicU32> {
+        let base = self.aligned::<AtomicU32>(offset, size_of::<u32>(), Access::ReadWrite)?;
+        // SAFETY: as for `atomic_u64`.
+        Ok(unsafe { AtomicU32::from_ptr(base.cast()) })
+    }
+
+    /// A reader and writer that moves along, beginning at the first byte.
+    ///
+    /// ```no_run
+    /// use std::io::{Seek, SeekFrom, Write};
+    /// # use rsm::*;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let controller = Controller::open()?;
+    /// # let buffer = ExportBuffer::new(4096)?;
+    /// # let segment = ExportSegment::create(&controller, buffer).map_err(Error::from)?;
+    /// let mut cursor = segment.bytes().cursor();
+    /// cursor.seek(SeekFrom::Start(16))?;
+    /// writeln!(cursor, "line {}", 1)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn cursor(&self) -> SharedCursor<'a> {
+        SharedCursor::new(*self)
+    }
+
+    #[inline]
+    fn value<T: Pod>(&self, offset: usize, access: Access) -> Result<SharedValue<'a, T>> {
+        let base = self.aligned::<T>(offset, size_of::<T>(), access)?;
+        // SAFETY: a value lies in the view; the callers do what `access` says only.
+        Ok(unsafe { SharedValue::new(base) })
+    }
+
+    /// Where `len` bytes from `offset` are, if they may be accessed so.
+    #[inline]
+    pub(crate) fn place(&self, offset: usize, len: usize, access: Access) -> Result<*mut u8> {
+        if !self.access.permits(access) {
             return Err(Error::Rsm(Status::PermDenied));
         }
-        match offset.checked_add(len) {
-            // SAFETY: inside of the memory, or one past its end.
-            Some(end) if end <= self.len => Ok(unsafe { self.base.add(offset) }),
-            _ => Err(Error::Rsm(Status::BadOffset)),
+        if offset > self.len || len > self.len - offset {
+            return Err(Error::Rsm(Status::BadOffset));
         }
+        // SAFETY: inside of the memory, or one past its end.
+        Ok(unsafe { self.base.add(offset) })
     }
-}
 
-/// Bytes of `len` that lie before the first aligned word at `address`.
-fn head_len(address: usize, len: usize) -> usize {
-    (address.wrapping_neg() % WORD).min(len)
-}
-
-/// # Safety
-///
-/// `source` must point to `into.len()` readable bytes that are accessed atomically.
-unsafe fn copy_out(source: *mut u8, into: &mut [u8]) {
-    let (head, rest) = into.split_at_mut(head_len(source as usize, into.len()));
-    let mut words = rest.chunks_exact_mut(WORD);
-    let mut at = source;
-    // SAFETY: `at` walks over the source; words are read where it is aligned.
-    unsafe {
-        for byte in head {
-            *byte = AtomicU8::from_ptr(at).load(Ordering::Relaxed);
-            at = at.add(1);
+    #[inline]
+    fn aligned<T>(&self, offset: usize, len: usize, access: Access) -> Result<*mut u8> {
+        if (self.base as usize).wrapping_add(offset) % align_of::<T>() != 0 {
+            return Err(Error::Rsm(Status::BadMemAlignment));
         }
-        for chunk in &mut words {
-            let word = AtomicU64::from_ptr(at.cast()).load(Ordering::Relaxed);
-            chunk.copy_from_slice(&word.to_ne_bytes());
-            at = at.add(WORD);
-        }
-        for byte in words.into_remainder() {
-            *byte = AtomicU8::from_ptr(at).load(Ordering::Relaxed);
-            at = at.add(1);
-        }
-    }
-}
-
-/// # Safety
-///
-/// `target` must point to `from.len()` writable bytes that are accessed atomically.
-unsafe fn copy_in(target: *mut u8, from: &[u8]) {
-    let (head, rest) = from.split_at(head_len(target as usize, from.len()));
-    let words = rest.chunks_exact(WORD);
-    let tail = words.remainder();
-    let mut at = target;
-    // SAFETY: `at` walks over the target; words are written where it is aligned.
-    unsafe {
-        for &byte in head {
-            AtomicU8::from_ptr(at).store(byte, Ordering::Relaxed);
-            at = at.add(1);
-        }
-        for chunk in words {
-            let word = u64::from_ne_bytes(chunk.try_into().expect("chunks of eight"));
-            AtomicU64::from_ptr(at.cast()).store(word, Ordering::Relaxed);
-            at = at.add(WORD);
-        }
-        for &byte in tail {
-            AtomicU8::from_ptr(at).store(byte, Ordering::Relaxed);
-            at = at.add(1);
-        }
+        self.place(offset, len, access)
     }
 }
 
@@ -239,6 +374,31 @@ mod tests {
         assert_eq!(shared.write_at(16, &[0]), bad);
         assert_eq!(shared.write_at(usize::MAX, &[0, 0]), bad);
         assert_eq!(shared.read_at(usize::MAX - 7, &mut [0; 16]), bad);
+        let slice = |offset, count| shared.view_slice::<u64>(offset, count).map(|s| s.len());
+        assert_eq!(slice(8, 1), Ok(1));
+        assert_eq!(slice(8, 2), Err(Status::BadOffset.into()));
+        assert_eq!(slice(8, usize::MAX), Err(Status::BadOffset.into()));
+        assert_eq!(slice(8, 1 << 61), Err(Status::BadOffset.into()));
+        assert_eq!(slice(4, 1), Err(Status::BadMemAlignment.into()));
+    }
+
+    #[test]
+    fn parts() {
+        let mut memory = [0u64; 4];
+        let shared = view(&mut memory, Access::ReadWrite);
+        let part = shared.part(9, 7).unwrap();
+        part.write_at(0, &[5; 7]).unwrap();
+        assert_eq!(part.write_at(1, &[5; 7]), Err(Status::BadOffset.into()));
+        assert_eq!(
+            shared.load_u64(8),
+            Ok(u64::from_ne_bytes([0, 5, 5, 5, 5, 5, 5, 5]))
+        );
+        assert_eq!(part.load_u64(0), Err(Status::BadMemAlignment.into()));
+        assert_eq!(part.read::<u32>(3), Ok(0x0505_0505), "aligned by address");
+        assert!(shared.part(32, 0).unwrap().is_empty());
+        assert_eq!(shared.part(32, 1).unwrap_err(), Status::BadOffset.into());
+        let nothing = view(&mut memory, Access::None);
+        assert_eq!(nothing.part(8, 8).unwrap().len(), 8);
     }
 
     #[test]
@@ -249,9 +409,37 @@ mod tests {
         assert_eq!(shared.read_at(0, &mut [0]), Ok(()));
         assert_eq!(shared.write_at(0, &[0]), denied);
         assert_eq!(shared.store_u64(0, 0), denied);
+        assert!(shared.atomic_u64(0).is_err() && shared.view::<u8>(0).is_err());
         let shared = view(&mut memory, Access::Write);
         assert_eq!(shared.read_at(0, &mut [0]), denied);
         assert_eq!(shared.load_u64(0), Err(Status::PermDenied.into()));
         assert_eq!(shared.write_at(0, &[0]), Ok(()));
+        assert!(shared.atomic_u32(0).is_err() && shared.view_slice::<u8>(0, 1).is_err());
+    }
+
+    #[test]
+    fn rights_include_others() {
+        use Access::*;
+        for (access, within) in [
+            (None, vec![None]),
+            (Read, vec![None, Read]),
+            (Write, vec![None, Write]),
+            (ReadWrite, vec![None, Read, Write, ReadWrite]),
+        ] {
+            for other in [None, Read, Write, ReadWrite] {
+                assert_eq!(access.permits(other), within.contains(&other));
+            }
+        }
+    }
+
+    #[test]
+    fn atomics() {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut memory = [0u64; 2];
+        let shared = view(&mut memory, Access::ReadWrite);
+        shared.atomic_u64(8).unwrap().fetch_add(3, Relaxed);
+        shared.atomic_u32(4).unwrap().store(9, Relaxed);
+        assert_eq!(shared.read(0), Ok([0_u32, 9, 3, 0]));
+        assert!(shared.atomic_u64(4).is_err() && shared.atomic_u32(16).is_err());
     }
 }

@@ -50,12 +50,14 @@ impl StatusTable {
         })
     }
 
-    fn slot(&self, index: u32) -> &AtomicU64 {
+    /// Where slot `index` is, for as long as the table lives.
+    fn slot(&self, index: u32) -> Result<NonNull<AtomicU64>> {
         let index = index as usize;
-        assert!(index < self.count, "status slot {index} beyond the table");
-        // SAFETY: within the mapping, which lives as long as `self`; the memory is read
-        // atomically and changed by the kernel only.
-        unsafe { self.slots.add(index).as_ref() }
+        if index >= self.count {
+            return Err(Error::Rsm(Status::InternalError));
+        }
+        // SAFETY: within the mapping.
+        Ok(unsafe { self.slots.add(index) })
     }
 }
 
@@ -70,23 +72,36 @@ impl Drop for StatusTable {
 /// Where one connection's state is seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Liveness {
-    table: Arc<StatusTable>,
-    slot: u32,
+    slot: NonNull<AtomicU64>,
     generation: u64,
+    /// Keeps the slot mapped.
+    _table: Arc<StatusTable>,
 }
 
+// SAFETY: the slot is only read, atomically.
+unsafe impl Send for Liveness {}
+// SAFETY: as above.
+unsafe impl Sync for Liveness {}
+
 impl Liveness {
-    pub(crate) fn new(table: Arc<StatusTable>, slot: u32, generation: u64) -> Self {
-        Self {
-            table,
-            slot,
+    pub(crate) fn new(table: &Arc<StatusTable>, slot: u32, generation: u64) -> Result<Self> {
+        Ok(Self {
+            slot: table.slot(slot)?,
             generation,
-        }
+            _table: Arc::clone(table),
+        })
+    }
+
+    fn slot(&self) -> &AtomicU64 {
+        // SAFETY: in the table, which lives as long as `self`; changed by the kernel only,
+        // and read atomically.
+        unsafe { self.slot.as_ref() }
     }
 
     /// Is the connection live at this moment?
+    #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        self.table.slot(self.slot).load(Ordering::Acquire) == self.generation
+        self.slot().load(Ordering::Acquire) == self.generation
     }
 
     /// Did all loads before this call come from the segment?
@@ -94,6 +109,7 @@ impl Liveness {
     /// The kernel changes the slot before it takes the first translation away. Were one
     /// of the loads served after that, the fence makes the load of the slot see the
     /// change: an acquire load alone would not be ordered after the loads before it.
+    #[inline]
     pub(crate) fn check_reads(&self) -> Result<()> {
         fence(Ordering::Acquire);
         self.verdict()
@@ -103,15 +119,18 @@ impl Liveness {
     ///
     /// Stores must be visible before the slot is read, which takes a full fence; it
     /// pairs with the one in the kernel between slot and translations.
+    #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         fence(Ordering::SeqCst);
         self.verdict()
     }
 
+    #[inline]
     fn verdict(&self) -> Result<()> {
-        match self.table.slot(self.slot).load(Ordering::Relaxed) == self.generation {
-            true => Ok(()),
-            false => Err(Error::Rsm(Status::ConnAborted)),
+        if self.slot().load(Ordering::Relaxed) == self.generation {
+            Ok(())
+        } else {
+            Err(Error::Rsm(Status::ConnAborted))
         }
     }
 }

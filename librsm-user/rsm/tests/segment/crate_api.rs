@@ -108,7 +108,7 @@ fn windows_and_their_rights() {
     assert_eq!(status(usize::MAX, 2, Access::Read), Err(Status::BadLength));
     assert_eq!(
         status(1, PAGE, Access::Read),
-        Err(Status::MapFailed),
+        Err(Status::BadMemAlignment),
         "not a page's beginning"
     );
     let read_only = connect(&controller, id, Access::Read).expect("connect");

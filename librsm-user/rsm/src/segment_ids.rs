@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Ranges of segment ids that are reserved for applications, in a file of the system's.
+//!
+//! Nothing enforces them: it is how applications on one machine keep out of each other's
+//! way. A line of the file has a keyword, the application, the first id in hexadecimal, and
+//! the number of ids:
+//!
+//! ```text
+//! # keyword  application  first id  number
+//! reserved   SUNWfoo      0x600000  1000
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Error, Result, Status};
+use crate::id::SegmentId;
+
+/// Where the file is.
+pub const SEGMENT_ID_FILE: &str = "/etc/rsm/rsm.segmentid";
+
+/// Lines are read in pieces of at most so many bytes.
+const PIECE: usize = 255;
+
+/// A range of segment ids.
+///
+/// ```
+/// use rsm::{SegmentId, SegmentIdRange};
+///
+/// let file = b"# ours\nreserved SUNWfoo 600000 16\n";
+/// let range = SegmentIdRange::find(file, "sunwFOO")?;
+/// assert_eq!(range.ids().next(), Some(SegmentId::new(0x60_0000)));
+/// assert!(range.contains(SegmentId::new(0x60_000f)));
+/// assert!(!range.contains(SegmentId::new(0x60_0010)));
+/// # Ok::<(), rsm::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SegmentIdRange {
+    base: u32,
+    length: u32,
+}
+
+impl SegmentIdRange {
+    /// The range that [`SEGMENT_ID_FILE`] reserves for `application`.
+    ///
+    /// Fails with [`Status::BadConf`] if the file cannot be read or is malformed, and with
+    /// [`Status::BadAppid`] if it has no range for the application.
+    ///
+    /// ```no_run
+    /// match rsm::SegmentIdRange::of("SUNWfoo") {
+    ///     Ok(range) => println!("{} ids from {}", range.len(), range.base()),
+    ///     Err(error) => println!("no ids: {error}"),
+    /// }
+    /// ```
+    pub fn of(application: &str) -> Result<Self> {
+        Self::of_file(SEGMENT_ID_FILE, application)
+    }
+
+    /// As [`of`](Self::of), with another file.
+    pub fn of_file(path: impl AsRef<Path>, application: &str) -> Result<Self> {
+        match fs::read(path) {
+            Ok(content) => Self::find(&content, application),
+            Err(_) => Err(Error::Rsm(Status::BadConf)),
+        }
+    }
+
+    /// As [`of`](Self::of), in the content of such a file.
+    ///
+    /// Lines are looked at in their order, up to the first that names the application, in
+    /// upper or lower case. A line before it that is neither a comment nor has four fields
+    /// makes the file malformed, also an empty one; lines after it do not matter.
+    pub fn find(content: &[u8], application: &str) -> Result<Self> {
+        for line in pieces(content) {
+            match Line::parse(line) {
+                Line::Comment => {}
+                Line::Malformed => return Err(Error::Rsm(Status::BadConf)),
+                Line::Fields(fields) if fields.are_of(application) => {
+                    return fields.range().ok_or(Error::Rsm(Status::BadConf));
+                }
+                Line::Fields(_) => {}
+            }
+        }
+        Err(Error::Rsm(Status::BadAppid))
+    }
+
+    /// The first id.
+    pub const fn base(&self) -> SegmentId {
+        SegmentId::new(self.base)
+    }
+
+    /// Number of ids.
+    pub const fn len(&self) -> u32 {
+        self.length
+    }
+
+    /// Are there none?
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Is `id` one of them?
+    pub fn contains(&self, id: SegmentId) -> bool {
+        id.get()
+            .checked_sub(self.base)
+            .is_some_and(|distance| distance < self.length)
+    }
+
+    /// All ids, in ascending order.
+    pub fn ids(&self) -> impl Iterator<Item = SegmentId> {
+        let base = self.base;
+        (0..self.length).map_while(move |place| base.checked_add(place).map(SegmentId::new))
+    }
+}
+
+/// The lines of a file, and the pieces of those that are too long for one.
+fn pieces(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = content.split_inclusive(|&byte| byte == b'\n');
+    lines.flat_map(|line| line.chunks(PIECE))
+}
+
+enum Line<'a> {
+    Comment,
+    Malformed,
+    Fields(Fields<'a>),
+}
+
+/// Keyword, application, first id, number of ids.
+struct Fields<'a>([&'a [u8]; 4]);
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a [u8]) -> Self {
+        let mut fields = line
+            .split(|byte| matches!(byte, b' ' | b'\t' | b'\n'))
+            .filter(|field| !field.is_empty());
+        let mut next = || fields.next();
+        match (next(), next(), next(), next()) {
+            (Some([b'#', ..]), ..) => Self::Comment,
+            (Some(keyword), Some(application), Some(base), Some(length)) => {
+                Self::Fields(Fields([keyword, application, base, length]))
+            }
+            _ => Self::Malformed,
+        }
+    }
+}
+
+impl Fields<'_> {
+    fn are_of(&self, application: &str) -> bool {
+        self.0[1].eq_ignore_ascii_case(application.as_bytes())
+    }
+
+    fn range(&self) -> Option<SegmentIdRange> {
+        let [keyword, _, base, length] = self.0;
+        // The guide has both spellings.
+        let reserved = ["reserved", "reserve"]
+            .iter()
+            .any(|word| keyword.eq_ignore_ascii_case(word.as_bytes()));
+        if !reserved {
+            return None;
+        }
+        let base = base
+            .strip_prefix(b"0x")
+            .or_else(|| base.strip_prefix(b"0X"))
+            .unwrap_or(base);
+        Some(SegmentIdRange {
+            base: number(base, 16)?,
+            length: number(length, 10)?,
+        })
+    }
+}
+
+/// The number that `text` begins with; what follows it does not matter.
+fn number(text: &[u8], radix: u32) -> Option<u32> {
+    let digits = text
+        .iter()
+        .map_while(|&byte| char::from(byte).to_digit(radix));
+    let mut value = None;
+    for digit in digits {
+        value = Some(
+            value
+                .unwrap_or(0_u32)
+                .checked_mul(radix)?
+                .checked_add(digit)?,
+        );
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(content: &str, application: &str) -> Result<(u32, u32), Status> {
+        SegmentIdRange::find(content.as_bytes(), application)
+            .map(|range| (range.base().get(), range.len()))
+            .map_err(|error| error.status())
+    }
+
+    const BAD_CONF: Result<(u32, u32), Status> = Err(Status::BadConf);
+    const BAD_APPID: Result<(u32, u32), Status> = Err(Status::BadAppid);
+
+    #[test]
+    fn what_a_file_says() {
+        let file = "# comment\n  \t# another\nreserved SUNWfoo 0x600000 100\n\
+                    RESERVE\tbar\t700000\t7 and more\nreserved bar 1 1\nreserved x 0XaB 0\n";
+        assert_eq!(find(file, "SUNWfoo"), Ok((0x60_0000, 100)));
+        assert_eq!(find(file, "sunwFOO"), Ok((0x60_0000, 100)));
+        assert_eq!(find(file, "bar"), Ok((0x70_0000, 7)), "the first counts");
+        assert_eq!(find(file, "x"), Ok((0xab, 0)));
+        assert_eq!(find(file, "SUNWfo"), BAD_APPID);
+        assert_eq!(find(file, ""), BAD_APPID);
+        assert_eq!(find("", "x"), BAD_APPID);
+    }
+
+    #[test]
+    fn what_is_malformed() {
+        let good = "reserved x 1 2";
+        for bad in ["", " ", "three fields only", "x"] {
+            assert_eq!(find(&format!("{bad}\n{good}\n"), "x"), BAD_CONF, "{bad:?}");
+            assert_eq!(
+                find(&format!("{good}\n{bad}\n"), "x"),
+                Ok((1, 2)),
+                "{bad:?}"
+            );
+        }
+        for bad in [
+            "foo x 1 2",
+            "reserved x 1",
+            "reserved x 100000000 2",
+            "reserved x 1 4294967296",
+            "reserved x 1 -1",
+            "reserved x one 2",
+            "reserved x 0x 2",
+        ] {
+            assert_eq!(find(bad, "x"), BAD_CONF, "{bad:?}");
+            let other = find(bad, "other");
+            assert!(other == BAD_APPID || bad.split(' ').count() < 4, "{bad:?}");
+        }
+        assert_eq!(
+            find("reserved x ffffffff 4294967295", "x"),
+            Ok((u32::MAX, u32::MAX))
+        );
+        assert_eq!(find("reserved x 1f 12k", "x"), Ok((0x1f, 12)));
+    }
+
+    #[test]
+    fn long_lines_are_read_in_pieces() {
+        let comment = "#".repeat(255);
+        assert_eq!(find(&format!("{comment}reserved x 1 2"), "x"), Ok((1, 2)));
+        let comment = "#".repeat(254);
+        assert_eq!(find(&format!("{comment}reserved x 1 2"), "x"), BAD_CONF);
+    }
+
+    #[test]
+    fn ranges() {
+        let range = SegmentIdRange {
+            base: u32::MAX - 1,
+            length: 5,
+        };
+        assert_eq!(range.ids().count(), 2, "no further than ids go");
+        assert!(range.contains(SegmentId::new(u32::MAX)));
+        assert!(!range.contains(SegmentId::new(3)));
+        let range = SegmentIdRange { base: 5, length: 0 };
+        assert!(range.is_empty() && !range.contains(SegmentId::new(5)));
+    }
+
+    #[test]
+    fn no_file() {
+        let range = SegmentIdRange::of_file("/nonexistent", "x");
+        assert_eq!(range, Err(Status::BadConf.into()));
+    }
+}

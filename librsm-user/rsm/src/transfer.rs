@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Put and get: checked copies to and from an imported segment.
+//!
+//! They make no system call once there is a window: right and range are compared, the
+//! bytes moved, and in implicit mode the connection's slot in the status table is read
+//! behind a fence.
+
+use bytemuck::Pod;
+
+use crate::barrier::BarrierMode;
+use crate::copy;
+use crate::error::{Error, Result, Status};
+use crate::import::ImportSegment;
+use crate::mapping::Mapping;
+use crate::shared::Access;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What sized transfers move: `u8`, `u16`, `u32` and `u64`.
+///
+/// ```
+/// fn bytes<T: rsm::Element>(elements: &[T]) -> usize {
+///     size_of_val(elements)
+/// }
+/// assert_eq!(bytes(&[1_u16, 2]), 4);
+/// ```
+pub trait Element: Pod + sealed::Sealed {}
+
+macro_rules! elements {
+    ($($type:ident)*) => {$(
+        impl sealed::Sealed for $type {}
+        impl Element for $type {}
+    )*};
+}
+
+elements! { u8 u16 u32 u64 }
+
+macro_rules! sized_transfers {
+    ($($put:ident $get:ident $type:ident $bits:literal $bytes:literal;)*) => {$(
+        #[doc = concat!("Puts elements of ", $bits, " bits, in ascending order, each with one access.")]
+        #[doc = concat!("`offset` is in bytes, a multiple of ", $bytes, ". Otherwise as [`put`](Self::put).")]
+        ///
+        /// ```no_run
+        /// # use rsm::*;
+        /// # let controller = Controller::open()?;
+        /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+        /// # let id = segment.publish(None, &[AccessEntry::new(controller.local_node(), 0o666)])?;
+        /// # let node = controller.local_node();
+        /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+        #[doc = concat!("import.", stringify!($put), "(64, &[1, 2, 3])?;")]
+        /// let mut back = [0; 3];
+        #[doc = concat!("import.", stringify!($get), "(64, &mut back)?;")]
+        /// assert_eq!(back, [1, 2, 3]);
+        /// # Ok::<(), Error>(())
+        /// ```
+        #[inline]
+        pub fn $put(&self, offset: usize, from: &[$type]) -> Result<()> {
+            // SAFETY: as long as it says, and nobody changes it meanwhile.
+            unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
+        }
+
+        #[doc = concat!("Gets elements of ", $bits, " bits, in ascending order, each with one access.")]
+        #[doc = concat!("`offset` is in bytes, a multiple of ", $bytes, ". Otherwise as [`get`](Self::get).")]
+        ///
+        #[doc = concat!("For an example see [`", stringify!($put), "`](Self::", stringify!($put), ").")]
+        #[inline]
+        pub fn $get(&self, offset: usize, into: &mut [$type]) -> Result<()> {
+            // SAFETY: as long as it says, and ours alone.
+            unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
+        }
+    )*};
+}
+
+/// Transfers.
+///
+/// Offsets are in bytes from the beginning of the segment. A transfer fails, in this order,
+/// with
+///
+/// - [`Status::BadMemAlignment`], when its offset is not a multiple of the element's size;
+/// - [`Status::ConnAborted`] or why else it could not be mapped, when there is no
+///   [window](Self::window) yet;
+/// - [`Status::PermDenied`], when connection or window do not permit it;
+/// - [`Status::BadOffset`], when it is not within the window;
+/// - in implicit [mode](Self::mode), [`Status::ConnAborted`], when the connection was lost
+///   before the transfer was complete. What was got is to be thrown away then.
+///
+/// Before the last nothing has been moved. Aligned elements of 2, 4 and 8 bytes are not
+/// torn, by whatever call they are moved.
+impl ImportSegment {
+    /// Copies `from` into the segment at `offset`.
+    #[inline]
+    pub fn put(&self, offset: usize, from: &[u8]) -> Result<()> {
+        self.put8(offset, from)
+    }
+
+    /// Copies `into.len()` bytes from `offset` out of the segment.
+    #[inline]
+    pub fn get(&self, offset: usize, into: &mut [u8]) -> Result<()> {
+        self.get8(offset, into)
+    }
+
+    sized_transfers! {
+        put8 get8 u8 "8" "1";
+        put16 get16 u16 "16" "2";
+        put32 get32 u32 "32" "4";
+        put64 get64 u64 "64" "8";
+    }
+
+    /// Puts `count` elements that lie at `from`; for callers who have no slice. Fails with
+    /// [`Status::BadMemAlignment`] when `from` is not aligned either.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be valid for reads of that many elements, if the segment has room for
+    /// them. Others may change them meanwhile; what arrives is then not known.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let numbers = [1_u32, 2, 3];
+    /// // SAFETY: there are three of them.
+    /// unsafe { import.put_raw(0, numbers.as_ptr(), 3)? };
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub unsafe fn put_raw<T: Element>(
+        &self,
+        offset: usize,
+        from: *const T,
+        count: usize,
+    ) -> Result<()> {
+        let len = aligned::<T>(offset, from as usize, count)?;
+        let to = self.place(offset, len, Access::Write)?;
+        // SAFETY: the range is mapped and writable; the caller vouches for `from`.
+        unsafe { copy::to_shared(to, from.cast(), len) };
+        match self.mode() {
+            BarrierMode::Explicit => Ok(()),
+            BarrierMode::Implicit => self.liveness.check(),
+        }
+    }
+
+    /// Gets `count` elements to where `into` points; for callers who have no slice. Fails
+    /// with [`Status::BadMemAlignment`] when `into` is not aligned either.
+    ///
+    /// # Safety
+    ///
+    /// `into` must be valid for writes of that many elements, if the segment has as many.
+    /// Others may access them meanwhile; what they find is then not known.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let import = ImportSegment::connect(&controller, controller.local_node(), id, Access::Read)?;
+    /// let mut numbers = [0_u32; 3];
+    /// // SAFETY: there are three of them.
+    /// unsafe { import.get_raw(0, numbers.as_mut_ptr(), 3)? };
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub unsafe fn get_raw<T: Element>(
+        &self,
+        offset: usize,
+        into: *mut T,
+        count: usize,
+    ) -> Result<()> {
+        let len = aligned::<T>(offset, into as usize, count)?;
+        let from = self.place(offset, len, Access::Read)?;
+        // SAFETY: the range is mapped and readable; the caller vouches for `into`.
+        unsafe { copy::from_shared(into.cast(), from, len) };
+        match self.mode() {
+            BarrierMode::Explicit => Ok(()),
+            BarrierMode::Implicit => self.liveness.check_reads(),
+        }
+    }
+
+    /// Fails as a transfer of `len` bytes at `offset` would before it moves anything. Makes
+    /// no window.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let import = ImportSegment::connect(&controller, controller.local_node(), id, Access::Read)?;
+    /// assert!(import.check_transfer(Access::Read, 0, 4096).is_ok());
+    /// assert!(import.check_transfer(Access::Write, 0, 4096).is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn check_transfer(&self, access: Access, offset: usize, len: usize) -> Result<()> {
+        match self.window.get() {
+            Some(window) => place_in(&window.mapping, offset, len, access).map(drop),
+            None => self.check_unmapped(access, offset, len),
+        }
+    }
+
+    #[cold]
+    fn check_unmapped(&self, access: Access, offset: usize, len: usize) -> Result<()> {
+        if !self.is_live() {
+            return Err(Error::Rsm(Status::ConnAborted));
+        }
+        if !self.access().permits(access) {
+            return Err(Error::Rsm(Status::PermDenied));
+        }
+        match offset.checked_add(len) {
+            Some(end) if end <= self.len() => Ok(()),
+            _ => Err(Error::Rsm(Status::BadOffset)),
+        }
+    }
+
+    /// Where `len` bytes from `offset` in the segment are, for `access`.
+    #[inline]
+    pub(crate) fn place(&self, offset: usize, len: usize, access: Access) -> Result<*mut u8> {
+        match self.window.get() {
+            Some(window) => place_in(&window.mapping, offset, len, access),
+            None => self.place_at_first(offset, len, access),
+        }
+    }
+
+    #[cold]
+    fn place_at_first(&self, offset: usize, len: usize, access: Access) -> Result<*mut u8> {
+        self.check_unmapped(access, offset, len)?;
+        place_in(self.window()?, offset, len, access)
+    }
+}
+
+#[inline]
+fn place_in(window: &Mapping, offset: usize, len: usize, access: Access) -> Result<*mut u8> {
+    // Before the window is beyond its end, too.
+    let offset = offset.wrapping_sub(window.offset());
+    window.bytes().place(offset, len, access)
+}
+
+/// Bytes of `count` elements, if all is aligned. A number that does not fit is beyond the
+/// end of any segment.
+#[inline]
+fn aligned<T: Element>(offset: usize, address: usize, count: usize) -> Result<usize> {
+    if (offset | address) % size_of::<T>() != 0 {
+        return Err(Error::Rsm(Status::BadMemAlignment));
+    }
+    Ok(count.saturating_mul(size_of::<T>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alignment_and_length() {
+        let bad = Err(Status::BadMemAlignment.into());
+        assert_eq!(aligned::<u64>(8, 16, 3), Ok(24));
+        assert_eq!(aligned::<u64>(4, 16, 3), bad);
+        assert_eq!(aligned::<u64>(8, 17, 0), bad);
+        assert_eq!(aligned::<u16>(1, 2, 3), bad);
+        assert_eq!(aligned::<u8>(1, 3, 3), Ok(3));
+        assert_eq!(aligned::<u64>(0, 0, 1 << 61), Ok(usize::MAX));
+    }
+}
