@@ -24,12 +24,37 @@ const HUGE: usize = 2 << 20;
 /// mapped, readable and writable until the value is dropped. While the value is
 /// borrowed or owned by a segment, nobody in this process may hold a reference into the
 /// range or access it other than atomically or with volatile accesses.
+///
+/// ```
+/// use std::ptr::NonNull;
+///
+/// use rsm::{ExportBuffer, ExportMemory};
+///
+/// /// The second page of a buffer.
+/// struct SecondPage(ExportBuffer);
+///
+/// // SAFETY: the buffer keeps the promise for all of its range, and nobody else reaches it.
+/// unsafe impl ExportMemory for SecondPage {
+///     fn range(&self) -> (NonNull<u8>, usize) {
+///         let (base, _) = self.0.range();
+///         // SAFETY: the buffer is longer than a page.
+///         (unsafe { base.add(4096) }, 4096)
+///     }
+/// }
+/// ```
 pub unsafe trait ExportMemory {
     /// First byte and length of the range.
     fn range(&self) -> (NonNull<u8>, usize);
 }
 
 /// Anonymous memory, zero-filled, aligned to pages.
+///
+/// ```
+/// let mut buffer = rsm::ExportBuffer::new(10_000)?;
+/// buffer.as_mut_slice()[..5].copy_from_slice(b"hello");
+/// assert_eq!(buffer.len(), 12_288); // whole pages
+/// # Ok::<(), rsm::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ExportBuffer {
     base: NonNull<u8>,
@@ -54,19 +79,24 @@ impl ExportBuffer {
         Self::allocate(len, page_size(), HUGE, MmapAdvise::MADV_HUGEPAGE)
     }
 
+    /// A buffer of `len` bytes, rounded up to 2 MiB, of huge pages from the pool that the
+    /// administrator has set aside (`vm.nr_hugepages`).
+    ///
+    /// Fails with [`Status::InsufficientMem`] when the pool has too few.
+    pub fn hugetlb(len: usize) -> Result<Self> {
+        let layout = Layout::new(len, HUGE, HUGE).ok_or(Error::Rsm(Status::BadLength))?;
+        Ok(Self {
+            base: reserve(
+                layout.reserve,
+                MapFlags::MAP_HUGETLB | MapFlags::MAP_HUGE_2MB,
+            )?,
+            len: layout.len,
+        })
+    }
+
     fn allocate(len: usize, page: usize, align: usize, advice: MmapAdvise) -> Result<Self> {
         let layout = Layout::new(len, page, align).ok_or(Error::Rsm(Status::BadLength))?;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let reserved = unsafe {
-            mmap_anonymous(
-                None,
-                layout.reserve,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_PRIVATE,
-            )
-        }
-        .map_err(|errno| Error::system("cannot allocate memory", errno))?
-        .cast::<u8>();
+        let reserved = reserve(layout.reserve, MapFlags::empty())?;
         let (before, after) = layout.surplus(reserved.as_ptr() as usize, align);
         // SAFETY: both ends and the buffer between them lie in the mapping just made,
         // which nobody else knows.
@@ -123,6 +153,21 @@ unsafe impl ExportMemory for ExportBuffer {
 }
 
 /// Memory owned elsewhere: shared memory, a file's private mapping, an arena.
+///
+/// ```no_run
+/// use std::ptr::NonNull;
+///
+/// use rsm::{Controller, ExportSegment, ForeignMemory};
+///
+/// #[repr(align(4096))]
+/// struct Arena([u8; 8192]);
+///
+/// let arena = NonNull::from(Box::leak(Box::new(Arena([0; 8192]))));
+/// // SAFETY: it is never freed, and from here on the segment has the only way to it.
+/// let memory = unsafe { ForeignMemory::new(arena.cast(), 8192) };
+/// let segment = ExportSegment::create(&Controller::open()?, memory)?;
+/// # Ok::<(), rsm::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ForeignMemory {
     base: NonNull<u8>,
@@ -150,6 +195,17 @@ impl ForeignMemory {
 unsafe impl ExportMemory for ForeignMemory {
     fn range(&self) -> (NonNull<u8>, usize) {
         (self.base, self.len)
+    }
+}
+
+/// New private anonymous memory.
+fn reserve(len: NonZeroUsize, flags: MapFlags) -> Result<NonNull<u8>> {
+    let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let memory = unsafe { mmap_anonymous(None, len, rights, MapFlags::MAP_PRIVATE | flags) };
+    match memory {
+        Ok(memory) => Ok(memory.cast()),
+        Err(errno) => Err(Error::system("cannot allocate memory", errno)),
     }
 }
 

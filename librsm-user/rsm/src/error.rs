@@ -8,9 +8,23 @@ use nix::errno::Errno;
 use rsm_sys as sys;
 
 /// Result of this crate's operations.
+///
+/// ```no_run
+/// fn local_node() -> rsm::Result<rsm::NodeId> {
+///     Ok(rsm::Controller::open()?.local_node())
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
+///
+/// ```
+/// use rsm::{Error, Status};
+///
+/// let error = Error::from(Status::ConnAborted);
+/// assert_eq!(error.status(), Status::ConnAborted);
+/// assert_eq!(error.to_string(), "the connection was aborted (RSMERR_CONN_ABORTED, 40)");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -124,6 +138,17 @@ impl From<Error> for io::Error {
 macro_rules! statuses {
     ($($variant:ident, $name:literal, $code:expr, $meaning:literal;)*) => {
         /// An RSMAPI result code other than success.
+        ///
+        /// Codes from 101 on, and some of the others, are those of interconnect drivers: the
+        /// loopback controller never gives them.
+        ///
+        /// ```
+        /// use rsm::Status;
+        ///
+        /// let status = Status::from_code(40).expect("known");
+        /// assert_eq!(status, Status::ConnAborted);
+        /// assert_eq!(status.name(), "RSMERR_CONN_ABORTED");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
         #[error("{} ({}, {})", self.meaning(), self.name(), self.code())]
         #[non_exhaustive]

@@ -7,10 +7,20 @@ use std::fmt;
 ///
 /// Explicit ids are 0x400000 to 0x7fffffff; ids from 0x80000000 are assigned by the
 /// kernel and never used twice.
+///
+/// ```
+/// let id = rsm::SegmentId::new(0x60_0000);
+/// assert_eq!(id.to_string(), "0x600000");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(u32);
 
 /// Number of a machine.
+///
+/// ```
+/// let node = rsm::NodeId::new(0);
+/// assert_eq!(node.get(), 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 

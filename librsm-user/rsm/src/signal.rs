@@ -163,7 +163,8 @@ impl AsRawFd for Signal {
 /// # import.signal().post(Post::Accumulate)?;
 /// let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
 /// runtime.block_on(async {
-///     let signals = AsyncFd::new(segment.signal().readiness()?)?;
+///     // SAFETY: the descriptor stays open until the readiness is dropped.
+///     let signals = unsafe { AsyncFd::register(segment.signal().readiness()?)? };
 ///     event(&signals).await
 /// })?;
 /// # Ok(())
