@@ -305,7 +305,7 @@ impl<M: ExportMemory> AsFd for ExportSegment<M> {
 /// use rsm::{Controller, ExportBuffer, ExportSegment};
 ///
 /// let controller = Controller::open()?;
-/// match ExportSegment::create(&controller, ExportBuffer::new(1 << 30)?) {
+/// match ExportSegment::create(&controller, ExportBuffer::new(1 << 20)?) {
 ///     Ok(segment) => println!("{} bytes shared", segment.len()),
 ///     Err(failure) => println!("{failure}: {} bytes not shared", failure.memory.len()),
 /// }

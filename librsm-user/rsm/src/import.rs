@@ -5,9 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use rsm_sys::{
-    rsm_import_connect, RSM_IMPORT_SIGBUS, RSM_IMPORT_WAKE_ON_ABORT, RSM_PERM_READ, RSM_PERM_WRITE,
-};
+use rsm_sys::{rsm_import_connect, RSM_IMPORT_SIGBUS, RSM_IMPORT_WAKE_ON_ABORT};
 
 use crate::barrier::{Barrier, BarrierMode};
 use crate::controller::Controller;
@@ -78,7 +76,7 @@ impl ImportOptions {
         let mut command = rsm_import_connect {
             node: node.get(),
             segment_id: id.get(),
-            perm: permission(self.access),
+            perm: self.access.permission(),
             flags: self.flags,
             ..Default::default()
         };
@@ -340,26 +338,9 @@ impl AsFd for ImportSegment {
     }
 }
 
-const fn permission(access: Access) -> u32 {
-    match access {
-        Access::None => 0,
-        Access::Read => RSM_PERM_READ,
-        Access::Write => RSM_PERM_WRITE,
-        Access::ReadWrite => RSM_PERM_READ | RSM_PERM_WRITE,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn permissions_are_those_of_the_rsmapi() {
-        assert_eq!(permission(Access::None), 0);
-        assert_eq!(permission(Access::Read), 0o400);
-        assert_eq!(permission(Access::Write), 0o200);
-        assert_eq!(permission(Access::ReadWrite), 0o600);
-    }
 
     #[test]
     fn options_can_be_taken_back() {

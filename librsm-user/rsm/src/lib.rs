@@ -36,16 +36,63 @@
 //! # Rules of shared memory
 //!
 //! Memory that another process may change at any moment is never lent as `&[u8]`:
-//! [`SharedBytes`] copies in and out with atomic accesses. What an importer's mapping
-//! cannot do: it cannot be pinned, so `O_DIRECT`, RDMA registration, `process_vm_readv`
-//! and debuggers do not reach it, and a process-shared futex in it fails with `EFAULT`:
-//! build cross-process locks outside of segments.
+//! [`SharedBytes`] copies in and out, gives [typed views](SharedBytes::view),
+//! [atomics](SharedBytes::atomic_u64) and [streams](SharedBytes::cursor). Aligned elements
+//! of 2, 4 and 8 bytes are never torn.
+//!
+//! What an importer's mapping cannot do: it cannot be pinned, so `O_DIRECT`, RDMA
+//! registration, `process_vm_readv` and debuggers do not reach it, and a process-shared
+//! futex in it fails with `EFAULT`. Therefore there are no locks across processes here:
+//! use atomics in the segment, and a [`Signal`] to wait on.
+//!
+//! # Work in place, or put and get
+//!
+//! | | [`ImportSegment::map`] and [`Mapping`] | [`ImportSegment::put`], `get` and their kin |
+//! |---|---|---|
+//! | offsets count from | the window's beginning | the segment's beginning |
+//! | the mapping | is the caller's | is made at the first transfer, and is on the whole segment |
+//! | a lost connection | is told by [`check`](Mapping::check), or by the close of a [`Barrier`] | is told by each transfer, or in explicit [mode](BarrierMode) as in place |
+//!
+//! Neither makes a system call once the mapping is there, nor do barriers: whether the
+//! connection is live is a word in memory that the kernel changes before it takes the first
+//! page away.
+//!
+//! # The RSMAPI's functions
+//!
+//! | `rsm_…` | here |
+//! |---|---|
+//! | `get_controller`, `release_controller` | [`Controller::open_named`], drop |
+//! | `get_controller_attr` | [`Controller::attributes`] |
+//! | `get_interconnect_topology`, `free_…` | [`Controller::topology`] |
+//! | `get_segmentid_range` | [`SegmentIdRange::of`] |
+//! | `memseg_export_create`, `destroy` | [`ExportSegment::create`], [`ExportOptions`], [`ExportSegment::destroy`] |
+//! | `memseg_export_publish`, `unpublish`, `republish`, `rebind` | [`ExportSegment::publish`] and so on |
+//! | `memseg_import_connect`, `disconnect` | [`ImportSegment::connect`], [`ImportOptions`], drop |
+//! | `memseg_import_map`, `unmap` | [`ImportSegment::set_window`], [`ImportSegment::take_window`]; or [`ImportSegment::map`] |
+//! | `memseg_import_put`, `put8` … `put64`, `get` … | [`ImportSegment::put`], [`ImportSegment::put8`] and so on |
+//! | `memseg_import_putv`, `getv` | [`ImportSegment::putv`], [`ImportSegment::getv`] |
+//! | `create_localmemory_handle`, `free_…` | [`LocalMemory`] |
+//! | `memseg_import_init_barrier`, `open_barrier`, `order_barrier`, `close_barrier`, `destroy_barrier` | [`ImportSegment::open_barrier`], [`Barrier`] |
+//! | `memseg_import_set_mode`, `get_mode` | [`ImportSegment::set_mode`], [`ImportSegment::mode`] |
+//! | `intr_signal_post`, `intr_signal_wait` | [`Signal::post`], [`Signal::wait`] |
+//! | `memseg_get_pollfd`, `release_pollfd` | [`Signal`] is a descriptor, see also [`Readiness`] |
+//! | `intr_signal_wait_pollfd` | [`wait_any`] |
+//!
+//! In place of an initialised barrier, implicit mode needs nothing. Where the RSMAPI has
+//! several results for one mistake, or a mistake cannot be made here (no handle is null, no
+//! segment is of the wrong kind), the remaining ones are those of the RSMAPI:
+//! [`Status`] has them all.
 //!
 //! # fork
 //!
-//! Descriptors and mappings are inherited. A child may use inherited imports; a revoked
-//! mapping is zero-filled for the child by itself. Only the process that created an
-//! export may publish or destroy it.
+//! Descriptors and mappings are inherited, and nothing here takes a lock that a child could
+//! find locked. A child may use inherited imports: transfers, windows, barriers, signals. A
+//! revoked mapping is zero-filled for the child by itself. What the child drops is its own
+//! copy.
+//!
+//! An exporter's child has a copy of the memory, not the memory, and only the process that
+//! created an export may publish, rebind or destroy it. Anybody who has inherited it may
+//! post and wait for signals.
 
 #![deny(missing_docs)]
 

@@ -52,12 +52,12 @@ impl SegmentIdRange {
     ///     Err(error) => println!("no ids: {error}"),
     /// }
     /// ```
-    pub fn of(application: &str) -> Result<Self> {
+    pub fn of(application: impl AsRef<[u8]>) -> Result<Self> {
         Self::of_file(SEGMENT_ID_FILE, application)
     }
 
     /// As [`of`](Self::of), with another file.
-    pub fn of_file(path: impl AsRef<Path>, application: &str) -> Result<Self> {
+    pub fn of_file(path: impl AsRef<Path>, application: impl AsRef<[u8]>) -> Result<Self> {
         match fs::read(path) {
             Ok(content) => Self::find(&content, application),
             Err(_) => Err(Error::Rsm(Status::BadConf)),
@@ -69,12 +69,12 @@ impl SegmentIdRange {
     /// Lines are looked at in their order, up to the first that names the application, in
     /// upper or lower case. A line before it that is neither a comment nor has four fields
     /// makes the file malformed, also an empty one; lines after it do not matter.
-    pub fn find(content: &[u8], application: &str) -> Result<Self> {
+    pub fn find(content: &[u8], application: impl AsRef<[u8]>) -> Result<Self> {
         for line in pieces(content) {
             match Line::parse(line) {
                 Line::Comment => {}
                 Line::Malformed => return Err(Error::Rsm(Status::BadConf)),
-                Line::Fields(fields) if fields.are_of(application) => {
+                Line::Fields(fields) if fields.are_of(application.as_ref()) => {
                     return fields.range().ok_or(Error::Rsm(Status::BadConf));
                 }
                 Line::Fields(_) => {}
@@ -144,8 +144,8 @@ impl<'a> Line<'a> {
 }
 
 impl Fields<'_> {
-    fn are_of(&self, application: &str) -> bool {
-        self.0[1].eq_ignore_ascii_case(application.as_bytes())
+    fn are_of(&self, application: &[u8]) -> bool {
+        self.0[1].eq_ignore_ascii_case(application)
     }
 
     fn range(&self) -> Option<SegmentIdRange> {
@@ -188,6 +188,7 @@ fn number(text: &[u8], radix: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn find(content: &str, application: &str) -> Result<(u32, u32), Status> {
         SegmentIdRange::find(content.as_bytes(), application)
@@ -267,5 +268,49 @@ mod tests {
     fn no_file() {
         let range = SegmentIdRange::of_file("/nonexistent", "x");
         assert_eq!(range, Err(Status::BadConf.into()));
+    }
+
+    /// A line of a good file: an application out of few, or a comment.
+    fn line() -> impl Strategy<Value = (String, Option<(u8, u32, u32)>)> {
+        let reserved = (
+            0..5_u8,
+            any::<u32>(),
+            any::<u32>(),
+            "[ \t]{1,3}",
+            "(| more|#)",
+            any::<bool>(),
+        );
+        prop_oneof![
+            "[ \t]{0,3}#[ -~]{0,40}".prop_map(|comment| (comment, None)),
+            reserved.prop_map(|(app, base, length, gap, tail, long)| {
+                let (word, prefix) = if long {
+                    ("Reserved", "0x")
+                } else {
+                    ("reserve", "")
+                };
+                let text = format!("{word}{gap}App{app}{gap}{prefix}{base:x}{gap}{length}{tail}");
+                (text, Some((app, base, length)))
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_line_that_names_the_application(
+            lines in prop::collection::vec(line(), 0..12),
+            app in 0..5_u8,
+        ) {
+            let file: String = lines.iter().map(|(text, _)| format!("{text}\n")).collect();
+            let first = lines.iter().filter_map(|line| line.1).find(|entry| entry.0 == app);
+            let expected = first.map(|(_, base, length)| (base, length)).ok_or(Status::BadAppid);
+            prop_assert_eq!(find(&file, &format!("aPP{app}")), expected);
+        }
+
+        #[test]
+        fn no_file_does_any_harm(content in prop::collection::vec(any::<u8>(), 0..600)) {
+            if let Err(error) = SegmentIdRange::find(&content, "x") {
+                prop_assert!(matches!(error.status(), Status::BadConf | Status::BadAppid));
+            }
+        }
     }
 }

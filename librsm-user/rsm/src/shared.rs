@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8};
 
 use bytemuck::Pod;
+use rsm_sys::{RSM_PERM_READ, RSM_PERM_WRITE};
 
 use crate::copy;
 use crate::cursor::SharedCursor;
@@ -49,6 +50,34 @@ impl Access {
     #[inline]
     pub const fn permits(self, other: Self) -> bool {
         self as u8 & other as u8 == other as u8
+    }
+
+    /// As the RSMAPI writes it: 0400 for reading, 0200 for writing.
+    pub const fn permission(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Read => RSM_PERM_READ,
+            Self::Write => RSM_PERM_WRITE,
+            Self::ReadWrite => RSM_PERM_READ | RSM_PERM_WRITE,
+        }
+    }
+
+    /// What the RSMAPI writes so; `None` with other bits.
+    ///
+    /// ```
+    /// use rsm::Access;
+    ///
+    /// assert_eq!(Access::from_permission(0o600), Some(Access::ReadWrite));
+    /// assert_eq!(Access::from_permission(0o700), None);
+    /// ```
+    pub const fn from_permission(permission: u32) -> Option<Self> {
+        match permission {
+            0 => Some(Self::None),
+            RSM_PERM_READ => Some(Self::Read),
+            RSM_PERM_WRITE => Some(Self::Write),
+            0o600 => Some(Self::ReadWrite),
+            _ => None,
+        }
     }
 }
 
@@ -415,6 +444,16 @@ mod tests {
         assert_eq!(shared.load_u64(0), Err(Status::PermDenied.into()));
         assert_eq!(shared.write_at(0, &[0]), Ok(()));
         assert!(shared.atomic_u32(0).is_err() && shared.view_slice::<u8>(0, 1).is_err());
+    }
+
+    #[test]
+    fn permissions_are_those_of_the_rsmapi() {
+        let all = [Access::None, Access::Read, Access::Write, Access::ReadWrite];
+        assert_eq!(all.map(Access::permission), [0, 0o400, 0o200, 0o600]);
+        for access in all {
+            assert_eq!(Access::from_permission(access.permission()), Some(access));
+        }
+        assert_eq!(Access::from_permission(0o100), None);
     }
 
     #[test]
