@@ -92,6 +92,7 @@ impl Liveness {
         })
     }
 
+    #[inline]
     fn slot(&self) -> &AtomicU64 {
         // SAFETY: in the table, which lives as long as `self`; changed by the kernel only,
         // and read atomically.

@@ -149,7 +149,7 @@ fn system_calls_would_be_seen() {
 
 /// Instructions of one round of `work`, whose own loop is taken off.
 fn cost(what: &str, work: impl Fn()) -> usize {
-    const ROUNDS: usize = 64;
+    const ROUNDS: usize = 16;
     let count = |work: &dyn Fn()| {
         let loops = || (0..ROUNDS).for_each(|_| work());
         watch(Watch::Steps, loops).instructions

@@ -118,9 +118,9 @@ fn gets() {
             .view_slice::<u64>(0, 4 * PAGE / 8)
             .expect("view");
         words.write_at(0, &[1; 4 * PAGE / 8]).expect("write");
+        let import = connect(&controller, id, Access::Read).expect("connect");
         thread::scope(|scope| {
             let importer = scope.spawn(|| {
-                let import = connect(&controller, id, Access::Read).expect("connect");
                 let mut seen = [0_u64; 4 * PAGE / 8];
                 while import.get64(0, &mut seen).is_ok() {
                     assert!(

@@ -61,7 +61,7 @@ fn records_and_tables() {
         Status::BadMemAlignment
     );
     assert_eq!(
-        refused(window.bytes().view::<Record>(2 * PAGE - 32)),
+        refused(window.bytes().view::<Record>(2 * PAGE - 24)),
         Status::BadOffset
     );
     let reader = scene.connect(Access::Read).map().expect("map");
