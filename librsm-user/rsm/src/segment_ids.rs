@@ -300,7 +300,8 @@ mod tests {
             lines in prop::collection::vec(line(), 0..12),
             app in 0..5_u8,
         ) {
-            let file: String = lines.iter().map(|(text, _)| format!("{text}\n")).collect();
+            let text: Vec<&str> = lines.iter().map(|(text, _)| &**text).collect();
+            let file = text.join("\n");
             let first = lines.iter().filter_map(|line| line.1).find(|entry| entry.0 == app);
             let expected = first.map(|(_, base, length)| (base, length)).ok_or(Status::BadAppid);
             prop_assert_eq!(find(&file, &format!("aPP{app}")), expected);
