@@ -94,7 +94,9 @@ fn atomics_between_processes() {
         })
     });
     add(scene.segment.bytes());
-    children.map(crate::common::process::Process::join);
+    children
+        .into_iter()
+        .for_each(crate::common::process::Process::join);
     assert_eq!(scene.word(64), 4 * ROUNDS);
     let half = scene.segment.bytes().atomic_u32(128).expect("atomic");
     assert_eq!(half.load(Acquire), 8 * ROUNDS as u32);
