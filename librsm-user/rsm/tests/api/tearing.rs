@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Aligned elements arrive whole, whatever call moves them and however many others.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use rsm::{Access, ImportSegment};
@@ -19,19 +19,23 @@ fn is_whole(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == bytes[0])
 }
 
-/// Writes in this thread while others read, and the other way round.
+/// Writes in this thread while another one reads, until both have done enough of it.
 fn contend(write: impl Fn(&ImportSegment, u64) + Sync, read: impl Fn(&ImportSegment) + Sync) {
     let scene = Scene::new(4);
-    let done = AtomicBool::new(false);
+    let enough = rounds(3000);
+    let (reads, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let reader = scope.spawn(|| {
             let import = connect(&scene.controller, scene.id, Access::Read).expect("connect");
             while !done.load(Ordering::Relaxed) {
                 read(&import);
+                reads.fetch_add(1, Ordering::Relaxed);
             }
         });
-        for number in 0..rounds(3000) as u64 {
-            write(&scene.import, number);
+        let mut number = 0;
+        while number < enough || reads.load(Ordering::Relaxed) < enough && !reader.is_finished() {
+            write(&scene.import, number as u64);
+            number += 1;
         }
         done.store(true, Ordering::Relaxed);
     });
