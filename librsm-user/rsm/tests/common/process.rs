@@ -20,7 +20,8 @@ use nix::unistd::{fork, pipe, setgroups, setresgid, setresuid, ForkResult, Gid, 
 
 /// Longest life of a child.
 fn patience() -> Duration {
-    Duration::from_secs(if super::debug_kernel() { 300 } else { 60 })
+    let long = super::debug_kernel() || super::soak();
+    Duration::from_secs(if long { 300 } else { 60 })
 }
 
 /// A child process. Killed if it is dropped before it has ended.
