@@ -32,7 +32,7 @@ impl State {
         Self {
             private: Books::private_now(),
             public: Uid::effective().is_root().then(|| Public {
-                books: Books::open(),
+                books: Books::amid(),
                 users: read("/sys/module/rsm/refcnt"),
                 segments: read("/sys/kernel/debug/rsm/segments"),
             }),
