@@ -51,7 +51,7 @@ fn create_on_memory_of_all_kinds() {
     create("create, huge page", &huge_memory(HUGE)).assert_failed(8, 3);
     create("create, shared", &shared_file(&memfd(3 * PAGE))).assert_failed(8, 3);
     // The list of extents grows several times; the kernel tries twice each time.
-    let tallies = create("create, scattered pages", &scattered(700));
+    let tallies = create("create, scattered pages", &scattered(600));
     tallies.assert_failed(8, 3);
     tallies.assert_failed_if_lasting(15);
 }
