@@ -90,7 +90,7 @@ fn kernel_kib() -> u64 {
 }
 
 /// Each time with a segment and a revoked import. What the module itself leaves, to the object,
-/// is for the guest's detectors to find.
+/// is for the guest's detectors to find; this is about what the kernel keeps for a module.
 #[test]
 fn loaded_many_times() {
     let rounds = match (soak(), debug_kernel()) {
@@ -114,7 +114,11 @@ fn loaded_many_times() {
     }
     module::open_to_everyone();
     let grown = kernel_kib().saturating_sub(before);
-    // A page each time would be four times the first part of it.
-    let most = rounds + 2_048;
-    assert!(grown < most, "{grown} KiB more after {rounds} rounds");
+    println!("{grown} KiB more after {rounds} rounds");
+    // A debug kernel keeps what has been freed for a while.
+    if !debug_kernel() {
+        // A page each time would be four times the first part of it.
+        let most = rounds + 2_048;
+        assert!(grown < most, "{grown} KiB more after {rounds} rounds");
+    }
 }
