@@ -9,11 +9,21 @@ use nix::sys::resource::{setrlimit, Resource};
 
 use crate::common::backing::{huge_memory, memfd, HUGE};
 use crate::common::books::Books;
+use crate::common::debug_kernel;
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::raw::{self, PAGE};
 use crate::memory_of::assert_memory;
 
 const GIB: usize = 1 << 30;
+
+/// Fewer where everything takes longer.
+fn copies(number: usize) -> usize {
+    if debug_kernel() {
+        number / 2
+    } else {
+        number
+    }
+}
 
 /// Has files in memory consist of huge pages, until it is dropped.
 struct HugeFiles {
@@ -87,7 +97,7 @@ fn four_gibibytes_of_huge_pages() {
     let books = Books::open();
     let huge = HugeFiles::new();
     assert_memory(
-        64,
+        copies(64),
         || {
             let memory = scattered_huge_memory(4 * GIB / HUGE + 1);
             (raw::controller(), memory)
@@ -117,7 +127,7 @@ fn kernel_memory_does_not_grow_with_length() {
     let len = 64 * HUGE;
     let assert_cost = |len: usize, most: u64| {
         assert_memory(
-            1000,
+            copies(1000),
             || {
                 allow_descriptors(1100);
                 let memory = match len {
@@ -137,7 +147,7 @@ fn kernel_memory_does_not_grow_with_length() {
         );
     };
     // Objects with their inode and file; the debug kernel makes each of them larger.
-    let objects = if crate::common::debug_kernel() {
+    let objects = if debug_kernel() {
         24 << 10
     } else {
         12 << 10

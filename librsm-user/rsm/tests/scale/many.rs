@@ -93,7 +93,7 @@ fn segments_and_imports() {
     let number = match (soak(), debug_kernel()) {
         (true, false) => 100_000,
         (false, false) => 20_000,
-        (_, true) => 2_000,
+        (_, true) => 1_000,
     };
     let books = Books::open();
     let files = Knob::set("/proc/sys/fs/file-max", 1_000_000);
@@ -139,7 +139,7 @@ fn segments_and_imports() {
             let expected = if n % 2 == 1 { Ok(()) } else { Err(gone) };
             assert_eq!(again, expected, "id of segment {n}");
         }
-        drop(many.exports.drain(..number - 500));
+        drop(many.exports.drain(..number - 200));
         // The rest goes with the process.
         std::mem::forget(many);
     });
