@@ -205,7 +205,7 @@ fn a_dead_segment_can_only_be_destroyed() {
     assert_eq!(refused(import.put64(0, &[2])), Status::ConnAborted);
     assert_eq!(refused(segment.publish(None, &[])), Status::BadSegHndl);
     assert_eq!(refused(segment.unpublish()), Status::SegNotPublished);
-    assert_eq!(refused(segment.republish(&[])), Status::SegNotPublished);
+    assert_eq!(refused(segment.republish(&[])), Status::BadSegHndl);
     let next = foreign(map.addr() as usize + PAGE, PAGE);
     assert_eq!(refused(segment.rebind(next)), Status::BadSegHndl);
     assert_eq!(
