@@ -147,11 +147,7 @@ fn kernel_memory_does_not_grow_with_length() {
         );
     };
     // Objects with their inode and file; the debug kernel makes each of them larger.
-    let objects = if debug_kernel() {
-        24 << 10
-    } else {
-        12 << 10
-    };
+    let objects = if debug_kernel() { 24 << 10 } else { 12 << 10 };
     let books = Books::open();
     assert_cost(PAGE, objects);
     assert_cost(len, objects + 16 * (len / HUGE) as u64);
