@@ -85,15 +85,18 @@ impl Peer {
         let _ = self.pages.fetch_sub(pages, Relaxed);
     }
 
-    /// Ends the connection; a full fence, see [`StatusSlot::end`].
+    /// Ends the connection; a full fence, see [`StatusSlot::end`]. Who looks from now on sees it.
     fn end(&self) {
         self.status.end();
-    }
-
-    /// Tells those who wait for events, if they want to know.
-    fn tell_of_end(&self) {
         if self.wake {
             self.events.hang_up();
+        }
+    }
+
+    /// Wakes those who wait for events, if they want to know.
+    fn tell_of_end(&self) {
+        if self.wake {
+            self.events.wake_all();
         }
     }
 }
@@ -177,7 +180,7 @@ impl Connections {
     }
 }
 
-/// Connections that have been ended. Dropped, it tells those who want to know: which takes as long
+/// Connections that have been ended. Dropped, it wakes those who want to know: which takes as long
 /// as there are many of them, so that nobody must wait for it.
 pub(crate) struct Ended(RBTree<u64, Arc<Peer>>);
 

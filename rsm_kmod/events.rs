@@ -70,9 +70,14 @@ impl Events {
         self.pollers.wake(READY);
     }
 
-    /// Ends all waits that find no event, now and later.
+    /// Ends waits that find no event: those that begin after this, and those that have begun once
+    /// [`wake_all`](Self::wake_all) has been called as well.
     pub(crate) fn hang_up(&self) {
         self.state.lock().hung_up = true;
+    }
+
+    /// Has all who wait look again.
+    pub(crate) fn wake_all(&self) {
         self.waiters.notify_all();
         self.pollers.wake_all(HANGUP);
     }
