@@ -16,7 +16,7 @@ help:
 	@echo
 	@echo '  make module           build rsm.ko for the kernel build directory KDIR (default: the running kernel)'
 	@echo '  make modules_install  install it (INSTALL_MOD_PATH)'
-	@echo '  make install          install header and documentation (PREFIX, DESTDIR)'
+	@echo '  make install          build the C library; install it, headers, documentation, udev rule'
 	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
 	@echo
 	@echo '  make soak             the tests with full counts; takes hours'
@@ -34,6 +34,7 @@ help:
 	@echo '                        benchmarks: icount, which counts instructions)'
 	@echo '  KERNELS=stock|debug   test: only these kernels (default all)'
 	@echo '  T=name                test: only tests with this in their names'
+	@echo '  PREFIX, LIBDIR, SYSCONFDIR, DESTDIR  install: where to (default /usr/local, its lib, /etc)'
 	@echo '  XDG_CACHE_HOME=dir    where the cache is (default ~/.cache); it needs 12 GiB'
 
 demo:
@@ -62,9 +63,7 @@ modules_install:
 	@KDIR='$(KDIR)' INSTALL_MOD_PATH='$(INSTALL_MOD_PATH)' scripts/build-module install
 
 install:
-	install -D -m 644 include/uapi/linux/rsm.h '$(DESTDIR)$(PREFIX)/include/linux/rsm.h'
-	install -d '$(DESTDIR)$(PREFIX)/share/doc/rsm'
-	cp -R README.md CHANGELOG.md LICENSES Documentation '$(DESTDIR)$(PREFIX)/share/doc/rsm/'
+	@PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' scripts/install
 
 lint:
 	@scripts/lint

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use rsm_sys::{rsm_attributes, rsm_query, rsm_topology};
 
 use crate::attributes::{Attributes, Topology};
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result, Status};
 use crate::id::NodeId;
 use crate::ioctl;
@@ -46,6 +47,7 @@ impl Controller {
             .write(true)
             .open("/dev/rsm")
             .map_err(|error| Error::open(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
+        let device = File::from(above_standard(device.into())?);
         let mut query = rsm_query::default();
         // SAFETY: the command takes no addresses.
         unsafe { ioctl::run(device.as_fd(), &mut query)? };
@@ -69,11 +71,22 @@ impl Controller {
     /// # Ok::<(), rsm::Error>(())
     /// ```
     pub fn open_named(name: &str) -> Result<Self> {
-        if is_loopback(name) {
+        if Self::is_name(name) {
             Self::open()
         } else {
             Err(Error::Rsm(Status::CtlrNotPresent))
         }
+    }
+
+    /// Is this a name of a controller? Not whether its driver is there.
+    ///
+    /// ```
+    /// assert!(rsm::Controller::is_name("Loopback7"));
+    /// assert!(!rsm::Controller::is_name("sci0"));
+    /// ```
+    pub fn is_name(name: &str) -> bool {
+        let kind = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+        name.len() <= MAX_NAME && kind.eq_ignore_ascii_case(LOOPBACK)
     }
 
     /// The controller's name.
@@ -128,11 +141,6 @@ impl AsFd for Controller {
     }
 }
 
-fn is_loopback(name: &str) -> bool {
-    let kind = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
-    name.len() <= MAX_NAME && kind.eq_ignore_ascii_case(LOOPBACK)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,11 +148,11 @@ mod tests {
     #[test]
     fn names_of_the_loopback_controller() {
         for name in ["loopback", "loopback0", "LoopBack", "loopback007"] {
-            assert!(is_loopback(name), "{name}");
+            assert!(Controller::is_name(name), "{name}");
         }
         let long = format!("loopback{}", "0".repeat(300));
         for name in ["", "0", "sci0", "loopback0x", " loopback", "loop", &long] {
-            assert!(!is_loopback(name), "{name}");
+            assert!(!Controller::is_name(name), "{name}");
         }
     }
 }

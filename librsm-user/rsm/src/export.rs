@@ -12,6 +12,7 @@ use rsm_sys::{
 
 use crate::buffer::{ExportBuffer, ExportMemory};
 use crate::controller::Controller;
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::id::{NodeId, SegmentId};
 use crate::ioctl;
@@ -98,10 +99,14 @@ impl ExportOptions {
             ..Default::default()
         };
         // SAFETY: an `ExportMemory` may be exported, and the segment owns it from here on.
-        match unsafe { ioctl::run(controller.as_fd(), &mut command) } {
-            Ok(()) => Ok(ExportSegment {
-                // SAFETY: a descriptor that the kernel has just made for us.
-                signal: Signal::new(unsafe { OwnedFd::from_raw_fd(command.fd) }),
+        let created = unsafe { ioctl::run(controller.as_fd(), &mut command) };
+        let fd = created.and_then(|()| {
+            // SAFETY: a descriptor that the kernel has just made for us.
+            above_standard(unsafe { OwnedFd::from_raw_fd(command.fd) })
+        });
+        match fd {
+            Ok(fd) => Ok(ExportSegment {
+                signal: Signal::new(fd),
                 memory,
             }),
             Err(error) => Err(CreateError { error, memory }),
@@ -146,10 +151,22 @@ impl<M: ExportMemory> ExportSegment<M> {
     /// `access`. An empty list admits every node with the mode that the umask left when
     /// the segment was created.
     pub fn publish(&self, id: Option<SegmentId>, access: &[AccessEntry]) -> Result<SegmentId> {
+        self.publish_raw(id, access.as_ptr(), entries(access))
+    }
+
+    /// As [`publish`](Self::publish), with an access list of `entries` entries that lie at
+    /// `access`; for callers who have no slice. Only the kernel reads them: a bad address is
+    /// [`Status::BadAddr`](crate::Status::BadAddr).
+    pub fn publish_raw(
+        &self,
+        id: Option<SegmentId>,
+        access: *const AccessEntry,
+        entries: u32,
+    ) -> Result<SegmentId> {
         let mut command = rsm_export_publish {
             segment_id: id.map_or(0, SegmentId::get),
-            acl: access.as_ptr() as u64,
-            acl_len: entries(access),
+            acl: access as u64,
+            acl_len: entries,
             ..Default::default()
         };
         // SAFETY: the command reads the access list only.
@@ -170,9 +187,15 @@ impl<M: ExportMemory> ExportSegment<M> {
     /// # Ok::<(), rsm::Error>(())
     /// ```
     pub fn republish(&self, access: &[AccessEntry]) -> Result<()> {
+        self.republish_raw(access.as_ptr(), entries(access))
+    }
+
+    /// As [`republish`](Self::republish), with an access list as for
+    /// [`publish_raw`](Self::publish_raw).
+    pub fn republish_raw(&self, access: *const AccessEntry, entries: u32) -> Result<()> {
         let mut command = rsm_export_republish {
-            acl: access.as_ptr() as u64,
-            acl_len: entries(access),
+            acl: access as u64,
+            acl_len: entries,
             ..Default::default()
         };
         // SAFETY: the command reads the access list only.

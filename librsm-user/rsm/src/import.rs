@@ -9,6 +9,7 @@ use rsm_sys::{rsm_import_connect, RSM_IMPORT_SIGBUS, RSM_IMPORT_WAKE_ON_ABORT};
 
 use crate::barrier::{Barrier, BarrierMode};
 use crate::controller::Controller;
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result, Status};
 use crate::id::{NodeId, SegmentId};
 use crate::ioctl;
@@ -83,7 +84,7 @@ impl ImportOptions {
         // SAFETY: the command takes no addresses.
         unsafe { ioctl::run(controller.as_fd(), &mut command)? };
         // SAFETY: a descriptor that the kernel has just made for us.
-        let fd = unsafe { OwnedFd::from_raw_fd(command.fd) };
+        let fd = above_standard(unsafe { OwnedFd::from_raw_fd(command.fd) })?;
         let table = controller.status_table();
         Ok(ImportSegment {
             window: WindowCell::empty(),
@@ -329,6 +330,17 @@ impl ImportSegment {
     /// what is returned unmaps it.
     pub fn take_window(&mut self) -> Option<Mapping> {
         Some(self.window.take()?.mapping)
+    }
+
+    /// As [`take_window`](Self::take_window), for callers who share the import.
+    ///
+    /// # Safety
+    ///
+    /// No transfer is going on in another thread, and nobody has what
+    /// [`window`](Self::window) returned.
+    pub unsafe fn take_shared_window(&self) -> Option<Mapping> {
+        // SAFETY: promised by the caller.
+        Some(unsafe { self.window.take_shared() }?.mapping)
     }
 }
 

@@ -102,6 +102,7 @@ mod buffer;
 mod controller;
 mod copy;
 mod cursor;
+mod descriptor;
 mod error;
 mod export;
 mod id;

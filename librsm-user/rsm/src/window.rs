@@ -63,7 +63,15 @@ impl WindowCell {
     }
 
     pub(crate) fn take(&mut self) -> Option<Window> {
-        let window = std::mem::replace(self.window.get_mut(), ptr::null_mut());
+        // SAFETY: borrowed mutably, so nobody else borrows.
+        unsafe { self.take_shared() }
+    }
+
+    /// # Safety
+    ///
+    /// Nobody has what [`get`](Self::get) returned.
+    pub(crate) unsafe fn take_shared(&self) -> Option<Window> {
+        let window = self.window.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or a box of ours to which no borrow is left.
         (!window.is_null()).then(|| *unsafe { Box::from_raw(window) })
     }

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Put and get. Once there is a mapping they find the handle's slot, compare, copy, and in
+//! implicit mode read the connection's slot: no lock, no system call.
+
+use std::ffi::{c_int, c_ulong, c_void};
+use std::sync::atomic::Ordering;
+
+use nix::libc::off_t;
+use rsm::{Access, BarrierMode, Element, Result, Status};
+
+use crate::abi::rsm_memseg_import_handle_t;
+use crate::import::Import;
+use crate::result::{code, fail};
+
+/// The import, if everything is good that is known before the segment is looked at.
+///
+/// # Safety
+///
+/// As for [`Import::of`].
+#[inline(always)]
+unsafe fn checked<'a, T: Element>(
+    im_memseg: rsm_memseg_import_handle_t,
+    offset: usize,
+    data: *const T,
+    count: usize,
+    access: Access,
+) -> Result<&'a Import> {
+    if im_memseg.is_null() {
+        return fail(Status::BadSegHndl);
+    }
+    if data.is_null() {
+        return fail(Status::BadAddr);
+    }
+    if (offset | data.addr()) % size_of::<T>() != 0 {
+        return fail(Status::BadMemAlignment);
+    }
+    // SAFETY: promised by the caller.
+    let import = unsafe { Import::of(im_memseg)? };
+    if import.barrier.load(Ordering::Relaxed).is_null() {
+        check_mode(import, offset, count.saturating_mul(size_of::<T>()), access)?;
+    }
+    Ok(import)
+}
+
+/// In implicit mode a transfer needs a barrier, and says so when nothing else is wrong.
+#[cold]
+fn check_mode(import: &Import, offset: usize, len: usize, access: Access) -> Result<()> {
+    if import.segment.mode() == BarrierMode::Explicit {
+        return Ok(());
+    }
+    import.segment.check_transfer(access, offset, len)?;
+    fail(Status::BarrierUninitialized)
+}
+
+/// # Safety
+///
+/// `from` must be valid for reads of that many elements.
+#[inline(always)]
+unsafe fn put<T: Element>(
+    im_memseg: rsm_memseg_import_handle_t,
+    offset: off_t,
+    from: *const T,
+    count: usize,
+) -> c_int {
+    // A negative one is beyond the end of any segment.
+    let offset = offset as usize;
+    let work = || {
+        // SAFETY: the caller does not disconnect it meanwhile, and vouches for `from`.
+        unsafe {
+            let import = checked(im_memseg, offset, from, count, Access::Write)?;
+            import.segment.put_raw(offset, from, count)
+        }
+    };
+    code(work())
+}
+
+/// # Safety
+///
+/// `into` must be valid for writes of that many elements.
+#[inline(always)]
+unsafe fn get<T: Element>(
+    im_memseg: rsm_memseg_import_handle_t,
+    offset: off_t,
+    into: *mut T,
+    count: usize,
+) -> c_int {
+    let offset = offset as usize;
+    let work = || {
+        // SAFETY: the caller does not disconnect it meanwhile, and vouches for `into`.
+        unsafe {
+            let import = checked(im_memseg, offset, into, count, Access::Read)?;
+            import.segment.get_raw(offset, into, count)
+        }
+    };
+    code(work())
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn rsm_memseg_import_put(
+    im_memseg: rsm_memseg_import_handle_t,
+    offset: off_t,
+    src_addr: *mut c_void,
+    length: usize,
+) -> c_int {
+    // SAFETY: the caller's memory.
+    unsafe { put::<u8>(im_memseg, offset, src_addr.cast(), length) }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn rsm_memseg_import_get(
+    im_memseg: rsm_memseg_import_handle_t,
+    offset: off_t,
+    dst_addr: *mut c_void,
+    length: usize,
+) -> c_int {
+    // SAFETY: the caller's memory.
+    unsafe { get::<u8>(im_memseg, offset, dst_addr.cast(), length) }
+}
+
+macro_rules! sized {
+    ($($put:ident $get:ident $type:ident;)*) => {$(
+        #[no_mangle]
+        pub unsafe extern "C" fn $put(
+            im_memseg: rsm_memseg_import_handle_t,
+            offset: off_t,
+            datap: *mut $type,
+            rep_cnt: c_ulong,
+        ) -> c_int {
+            // SAFETY: the caller's memory.
+            unsafe { put(im_memseg, offset, datap.cast_const(), rep_cnt as usize) }
+        }
+
+        #[no_mangle]
+        pub unsafe extern "C" fn $get(
+            im_memseg: rsm_memseg_import_handle_t,
+            offset: off_t,
+            datap: *mut $type,
+            rep_cnt: c_ulong,
+        ) -> c_int {
+            // SAFETY: the caller's memory.
+            unsafe { get(im_memseg, offset, datap, rep_cnt as usize) }
+        }
+    )*};
+}
+
+sized! {
+    rsm_memseg_import_put8 rsm_memseg_import_get8 u8;
+    rsm_memseg_import_put16 rsm_memseg_import_get16 u16;
+    rsm_memseg_import_put32 rsm_memseg_import_get32 u32;
+    rsm_memseg_import_put64 rsm_memseg_import_get64 u64;
+}
