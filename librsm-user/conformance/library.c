@@ -2,6 +2,7 @@
 /* Types, numbers, descriptors, threads: B18, and section 7. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -302,6 +303,87 @@ static void t314(void)
 	CHECK(open_descriptors() == before);
 }
 
+/* ---------------------------------------------------------------- leaks */
+
+/* What a process has, of which the library must not keep any. */
+struct possessions {
+	int descriptors;
+	size_t allocated;	/* bytes */
+	unsigned long mapped;	/* pages */
+};
+
+static size_t allocated_bytes(void)
+{
+#ifdef __GLIBC__
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+#else
+	return 0;
+#endif
+}
+
+static void count_possessions(struct possessions *all)
+{
+	char text[64] = "";
+	int fd;
+
+	all->descriptors = open_descriptors();
+	all->allocated = allocated_bytes();
+	fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	NEED(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && close(fd) == 0);
+	all->mapped = strtoul(text, NULL, 10);
+}
+
+/* Everything that is made by one call and taken back by another. */
+static void make_and_take_back(unsigned char *memory)
+{
+	export_t segment = export_memory(memory, L, 0);
+	rsm_memseg_id_t id = publish(segment);
+	import_t import = connect_to(id, RSM_PERM_RDWR), other = connect_to(id, RSM_PERM_RDWR);
+	rsm_localmemory_handle_t local;
+	rsmapi_barrier_t barrier;
+	struct pollfd poll_fd;
+	uint64_t word = 1;
+
+	/* A mapping that goes with its connection, and one that has to be taken away. */
+	init_barrier(other, &barrier);
+	REQUIRE(RSM_SUCCESS, rsm_memseg_import_put64(other, 0, &word, 1));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_import_disconnect(other));
+	init_barrier(import, &barrier);
+	map_all(import, RSM_PERM_RDWR, L);
+	REQUIRE(RSM_SUCCESS, rsm_memseg_import_put64(import, 8, &word, 1));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_import_get64(import, 0, &word, 1));
+	REQUIRE(RSM_SUCCESS, rsm_create_localmemory_handle(controller(), &local, (char *)memory, L));
+	REQUIRE(RSM_SUCCESS, rsm_free_localmemory_handle(controller(), local));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_get_pollfd(segment, &poll_fd));
+	REQUIRE(RSM_SUCCESS, rsm_intr_signal_post(import, 0));
+	REQUIRE(RSM_SUCCESS, rsm_intr_signal_wait_pollfd(&poll_fd, 1, -1, NULL));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_release_pollfd(segment));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_import_destroy_barrier(&barrier));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_import_unmap(import));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_import_disconnect(import));
+	REQUIRE(RSM_SUCCESS, rsm_memseg_export_destroy(segment));
+}
+
+static void no_leaks(void)
+{
+	long i, count = rounds(100000, 2000), warm = count / 20;
+	unsigned char *memory = new_memory(L);
+	struct possessions before, after;
+
+	for (i = 0; i < count; i++) {
+		if (i == warm)
+			count_possessions(&before);
+		make_and_take_back(memory);
+	}
+	count_possessions(&after);
+	if (!CHECK(after.descriptors == before.descriptors) || !CHECK(after.allocated == before.allocated) ||
+	    !CHECK(after.mapped == before.mapped))
+		note("descriptors %d, then %d; bytes %zu, then %zu; pages %lu, then %lu", before.descriptors,
+		    after.descriptors, before.allocated, after.allocated, before.mapped, after.mapped);
+}
+
 const struct check library_checks[] = {
 	{ "T307", "header: sizes and offsets", t307, 0 },
 	{ "T308", "header: values", t308, 0 },
@@ -309,6 +391,7 @@ const struct check library_checks[] = {
 	{ "T312", "library: standard input, output and error are closed", t312, 0 },
 	{ "T313", "library: descriptors are close-on-exec", t313, 0 },
 	{ "T314", "library: 64 threads", t314, 0 },
+	{ "library.leak", "library: thousands of rounds leave nothing behind", no_leaks, 0 },
 	{ NULL, NULL, NULL, 0 },
 };
 
