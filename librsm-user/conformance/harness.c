@@ -86,16 +86,23 @@ void note(const char *format, ...)
 
 /* ---------------------------------------------------------------- counts */
 
-int soak(void)
+static int is_set(const char *variable)
 {
-	const char *value = getenv("RSM_SOAK");
+	const char *value = getenv(variable);
 
 	return value && strcmp(value, "1") == 0;
 }
 
+int soak(void)
+{
+	return is_set("RSM_SOAK");
+}
+
 long rounds(long full, long few)
 {
-	return soak() ? full : few;
+	if (soak())
+		return full;
+	return is_set("RSM_BRIEF") ? (few + 9) / 10 : few;
 }
 
 /* ---------------------------------------------------------------- processes */

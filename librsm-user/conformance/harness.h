@@ -84,7 +84,7 @@ int is_public_code(int code);
 /* Whether checks run in full (RSM_SOAK=1). */
 int soak(void);
 
-/* How often: FULL times in full, otherwise FEW. */
+/* How often: FULL times in full, otherwise FEW, or a tenth of that with RSM_BRIEF=1. */
 long rounds(long full, long few);
 
 /* ---------------------------------------------------------------- processes */
