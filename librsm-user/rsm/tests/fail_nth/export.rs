@@ -50,10 +50,11 @@ fn create_on_memory_of_all_kinds() {
     create("create, small pages", &Map::anonymous(3 * PAGE)).assert_failed(8, 3);
     create("create, huge page", &huge_memory(HUGE)).assert_failed(8, 3);
     create("create, shared", &shared_file(&memfd(3 * PAGE))).assert_failed(8, 3);
-    // The list of extents grows several times; the kernel tries twice each time.
+    // The list of extents grows several times, at last to areas of `vmalloc`, whose records come
+    // from a stock: what comes after them does not count the same in each round.
     let tallies = create("create, scattered pages", &scattered(600));
-    tallies.assert_failed(8, 3);
-    tallies.assert_failed_if_lasting(15);
+    tallies.assert_failed(15, 0);
+    tallies.assert_failed_if_lasting(20);
 }
 
 /// Pages come into being while they are pinned.
