@@ -5,7 +5,7 @@
 use std::process::Command;
 
 fn run(name: &str) {
-    let output = Command::new(format!("/rsm/bin/examples/{name}"))
+    let output = Command::new(format!("/rsm/c-examples/{name}"))
         .output()
         .unwrap_or_else(|error| panic!("{name}: {error}"));
     let text = String::from_utf8_lossy(&output.stdout);
