@@ -98,6 +98,10 @@ const HARMLESS: &[(&str, &str)] = &[
         "Unknown kernel command line parameters",
         "the same, in parts",
     ),
+    (
+        "INFO: task swapper/0:1 blocked for more than",
+        "the kernel waits for a large root to be unpacked; whether it comes to process 1 is guest-boot's",
+    ),
 ];
 
 /// What only follows from an earlier finding and says nothing new: the panic
@@ -182,6 +186,15 @@ mod tests {
             .into_iter()
             .map(|finding| finding.detector)
             .collect()
+    }
+
+    #[test]
+    fn waiting_for_the_root_is_no_hang() {
+        let blocked = |task: &str| {
+            format!("[   32.954021] INFO: task {task} blocked for more than 10 seconds.\n")
+        };
+        assert!(detectors(&blocked("swapper/0:1")).is_empty());
+        assert_eq!(detectors(&blocked("init:1")), ["hung-task"]);
     }
 
     /// Consoles of guests in which `qemu/faulty` did what the file's name says.
