@@ -88,9 +88,7 @@ impl Peer {
     /// Ends the connection; a full fence, see [`StatusSlot::end`]. Who looks from now on sees it.
     fn end(&self) {
         self.status.end();
-        if self.wake {
-            self.events.hang_up();
-        }
+        self.events.end(self.wake);
     }
 
     /// Wakes those who wait for events, if they want to know.

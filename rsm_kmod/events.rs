@@ -32,7 +32,9 @@ pub(crate) struct Events {
 
 struct State {
     pending: u32,
-    /// The connection has ended, for those who asked to be told.
+    /// The connection has ended: nothing is added any more.
+    ended: bool,
+    /// And that ends waits.
     hung_up: bool,
 }
 
@@ -52,16 +54,21 @@ impl Events {
     /// None pending.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            state <- new_spinlock!(State { pending: 0, hung_up: false }, "rsm_events"),
+            state <- new_spinlock!(State { pending: 0, ended: false, hung_up: false }, "rsm_events"),
             waiters <- new_condvar!("rsm_event_waiters"),
             pollers <- Pollers::new(c"rsm_event_pollers", static_lock_class!()),
         })
     }
 
-    /// Adds an event; unless one is pending already, if `accumulate` is false.
+    /// Adds an event, unless the connection has ended; or one is pending already, if `accumulate` is
+    /// false.
     pub(crate) fn post(&self, accumulate: bool) {
         {
             let mut state = self.state.lock();
+            // Whoever posts may have found the connection before it ended.
+            if state.ended {
+                return;
+            }
             if accumulate || state.pending == 0 {
                 state.pending = state.pending.saturating_add(1);
             }
@@ -70,10 +77,12 @@ impl Events {
         self.pollers.wake(READY);
     }
 
-    /// Ends waits that find no event: those that begin after this, and those that have begun once
-    /// [`wake_all`](Self::wake_all) has been called as well.
-    pub(crate) fn hang_up(&self) {
-        self.state.lock().hung_up = true;
+    /// Lets no more events come. If `hang_up`, ends waits that find none, too: those that begin after
+    /// this, and those that have begun once [`wake_all`](Self::wake_all) has been called as well.
+    pub(crate) fn end(&self, hang_up: bool) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        state.hung_up = hang_up;
     }
 
     /// Has all who wait look again.

@@ -15,8 +15,8 @@
 //!               not 0? take one, done; aborted and to be woken? done
 //!               interrupted before? give up
 //!               enter the queue; unlock; sleep; leave the queue; lock
-//! post          lock; aborted? then nothing; counter + 1; wake the first in the queue; unlock
-//! abort         lock; aborted; wake all in the queue, if so asked for; unlock
+//! post          lock; aborted? then nothing; counter + 1; unlock; wake the first in the queue
+//! abort         lock; aborted; unlock; at some time wake all in the queue, if so asked for
 //! wake          take the waiter out of the queue; make it run
 //! signal        mark the waiter; make it run
 //! ```
@@ -200,6 +200,7 @@ impl World {
             return;
         }
         *counter += 1;
+        drop(counter);
         if self.has(Without::CountBeforeWake) {
             self.wake(false);
         }
@@ -211,9 +212,10 @@ impl World {
             .has(Without::AbortLock)
             .then(|| self.counter.lock().unwrap());
         self.aborted.store(1, Relaxed);
-        self.wake(self.has(Without::WakeAll));
         drop(held);
-        *self.counter.lock().unwrap()
+        let left = *self.counter.lock().unwrap();
+        self.wake(self.has(Without::WakeAll));
+        left
     }
 }
 

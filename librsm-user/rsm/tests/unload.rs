@@ -37,9 +37,7 @@ fn refused_while_there_is_a_descriptor() {
     assert_refused("only the table");
     slots.touch(0);
     drop(slots);
-    module::unload_soon();
-    module::load(&module::file()).expect("load");
-    module::open_to_everyone();
+    module::reload();
 
     let controller = raw::controller();
     let export = raw::create(&controller, memory.addr(), memory.len as u64).expect("create");
@@ -48,9 +46,7 @@ fn refused_while_there_is_a_descriptor() {
     raw::destroy(&export).expect("destroy");
     assert_refused("a dead one");
     drop(export);
-    module::unload_soon();
-    module::load(&module::file()).expect("load");
-    module::open_to_everyone();
+    module::reload();
 }
 
 #[test]
@@ -71,9 +67,7 @@ fn refused_while_there_is_a_window() {
     window.assert_zero();
     window.store(8, 1);
     drop((window, memory));
-    module::unload_soon();
-    module::load(&module::file()).expect("load");
-    module::open_to_everyone();
+    module::reload();
 }
 
 /// KiB of kernel memory that cannot be reclaimed: objects, and areas of `vmalloc`.

@@ -34,6 +34,14 @@ pub fn unload_soon() {
     });
 }
 
+/// Unloads it once it is unused, and loads it again as it was.
+#[track_caller]
+pub fn reload() {
+    unload_soon();
+    load(&file()).expect("load");
+    open_to_everyone();
+}
+
 /// Lets every user open the device, as the guest does.
 pub fn open_to_everyone() {
     fs::set_permissions("/dev/rsm", Permissions::from_mode(0o666)).expect("chmod");
