@@ -206,14 +206,15 @@ impl World {
         }
     }
 
-    /// Returns the counter as it stays unless somebody waits.
+    /// Returns the counter as it stays unless somebody waits. It is seen under the same lock: another
+    /// would do abort's work for it.
     fn abort(&self) -> usize {
         let held = self
             .has(Without::AbortLock)
             .then(|| self.counter.lock().unwrap());
         self.aborted.store(1, Relaxed);
+        let left = held.as_ref().map_or(0, |counter| **counter);
         drop(held);
-        let left = *self.counter.lock().unwrap();
         self.wake(self.has(Without::WakeAll));
         left
     }
