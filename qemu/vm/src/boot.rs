@@ -35,6 +35,8 @@ pub struct Boot {
     pub imports: Vec<Import>,
     /// The whole guest must have ended by then; a boot that is tried again counts anew.
     pub timeout: Option<Duration>,
+    /// A kernel that says nothing for so long, before process 1, hangs.
+    pub silence: Duration,
     /// MiB of memory; `None` for what the kernel and the files need.
     pub memory: Option<u64>,
     /// Virtual processors.
@@ -107,6 +109,7 @@ impl Boot {
             },
             imports: Vec::new(),
             timeout: None,
+            silence: Duration::from_secs(60),
             memory: None,
             cpus: 2,
             append: String::new(),
@@ -259,10 +262,12 @@ impl Boot {
         let mut run = Run::new(&plan);
         let end = self.timeout.map(|timeout| begin + timeout);
         let boot_end = begin + self.boot_limit();
+        let mut silence = Silence::new(&self.console);
         let timed_out = loop {
             let deadline = if run.hello {
                 end
             } else {
+                let boot_end = boot_end.min(silence.since + self.silence);
                 Some(end.map_or(boot_end, |end| end.min(boot_end)))
             };
             let wait = deadline.map_or(Duration::MAX, |deadline| {
@@ -271,6 +276,7 @@ impl Boot {
             let line = match lines.recv_timeout(wait) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Disconnected) => break false,
+                Err(RecvTimeoutError::Timeout) if !run.hello && silence.was_broken() => continue,
                 Err(RecvTimeoutError::Timeout) => break true,
             };
             let Some(record) = Record::parse(&line) else {
@@ -348,6 +354,34 @@ pub fn program_name(path: &Path) -> String {
             stem.to_string()
         }
         _ => name,
+    }
+}
+
+/// Since when nothing has been added to a console.
+struct Silence<'a> {
+    console: &'a Path,
+    length: u64,
+    since: Instant,
+}
+
+impl<'a> Silence<'a> {
+    fn new(console: &'a Path) -> Self {
+        Self {
+            console,
+            length: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether something was added; then it begins anew.
+    fn was_broken(&mut self) -> bool {
+        let length = std::fs::metadata(self.console).map_or(0, |metadata| metadata.len());
+        let broken = length != self.length;
+        if broken {
+            self.length = length;
+            self.since = Instant::now();
+        }
+        broken
     }
 }
 

@@ -45,6 +45,8 @@ struct Case {
     ending: Option<Ending>,
     append: &'static str,
     timeout: u64,
+    /// Seconds for which the kernel may say nothing.
+    silence: Option<u64>,
     program_timeout: Option<u64>,
     qemu: &'static [&'static str],
 }
@@ -59,6 +61,7 @@ const GOOD: Case = Case {
     ending: None,
     append: "",
     timeout: 600,
+    silence: None,
     program_timeout: None,
     qemu: &[],
 };
@@ -160,6 +163,14 @@ fn cases() -> Vec<Case> {
                 Ending::Exited(0),
             )
         },
+        // The boot: processors that are not let run.
+        Case {
+            name: "boot",
+            silence: Some(1),
+            qemu: &["-S"],
+            fires: &["guest-boot"],
+            ..GOOD
+        },
         // Unloading.
         module("rmmod", Stock, &["rmmod"]),
         module("rmmod-crash", Stock, &["oops"]),
@@ -202,6 +213,7 @@ impl Case {
             boot.plan.program_timeout = self.program_timeout;
             boot.append = self.append.into();
             boot.timeout = Some(Duration::from_secs(self.timeout));
+            boot.silence = self.silence.map_or(boot.silence, Duration::from_secs);
             boot.qemu = self.qemu.iter().map(|word| word.to_string()).collect();
             boot.run(tools, None, &mut |_| {})
         })()
