@@ -51,7 +51,7 @@ const MOST_FORKS: u64 = 20_000;
 fn forks() -> u64 {
     match (debug_kernel(), soak()) {
         (false, false) => 4_000,
-        (true, false) => 400,
+        (true, false) => 100,
         (false, true) => 100_000,
         (true, true) => 10_000,
     }

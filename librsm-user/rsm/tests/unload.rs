@@ -90,7 +90,7 @@ fn loaded_many_times() {
     let rounds = match (soak(), debug_kernel()) {
         (true, _) => 1_000,
         (false, false) => 50,
-        (false, true) => 20,
+        (false, true) => 12,
     };
     let file = module::file();
     let mut before = 0;

@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::libc;
 
 use crate::common::books::Books;
+use crate::common::debug_kernel;
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::process::{in_child, Steps};
 use crate::common::raw::PAGE;
@@ -153,10 +154,6 @@ const HINTS: &[Deed] = &[
             assert_eq!(libc::munlock(e.page(0), e.pages * PAGE), 0, "munlock");
         }
     }),
-    ("the kernel's caches dropped, memory compacted", |_| {
-        fs::write("/proc/sys/vm/drop_caches", "3").expect("drop_caches");
-        fs::write("/proc/sys/vm/compact_memory", "1").expect("compact_memory");
-    }),
     ("references cleared", |_| {
         fs::write("/proc/self/clear_refs", "1").expect("clear_refs");
     }),
@@ -220,6 +217,18 @@ fn hints() {
         for (what, deed) in HINTS {
             assert_lives(what, area, *deed);
         }
+    }
+}
+
+/// These are about all memory, whatever the segment's, and take long where all of it is watched.
+#[test]
+fn caches_dropped_and_memory_compacted() {
+    let areas: &[fn() -> Map] = if debug_kernel() { &[huge] } else { &ALL };
+    for area in areas {
+        assert_lives("caches dropped, memory compacted", *area, |_| {
+            fs::write("/proc/sys/vm/drop_caches", "3").expect("drop_caches");
+            fs::write("/proc/sys/vm/compact_memory", "1").expect("compact_memory");
+        });
     }
 }
 

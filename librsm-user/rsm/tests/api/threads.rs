@@ -133,6 +133,10 @@ fn all_are_told_of_the_end() {
                         started.fetch_add(1, Ordering::Relaxed);
                     }
                     number += 1;
+                    if number % 64 == 0 {
+                        // There are many, and one who is to end it.
+                        thread::yield_now();
+                    }
                 };
                 assert!(ended.load(Ordering::SeqCst), "told too early");
                 let seen = scene.word(thread * PAGE);
