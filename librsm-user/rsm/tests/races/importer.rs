@@ -110,9 +110,7 @@ impl Importer {
                 // The descriptor may be closed, or the number be that of another file.
                 let flags = libc::MAP_SHARED;
                 if let Ok(window) = Map::new(self.len, READ | WRITE, flags, self.import.0, 0) {
-                    for page in (0..window.len).step_by(PAGE) {
-                        window.touch(page);
-                    }
+                    self.places(round).for_each(|page| window.touch(page));
                 }
             }
             Op::Unmap => self.unmap(window),
@@ -170,7 +168,7 @@ impl Importer {
                     "{result:?}"
                 );
             } else {
-                for page in (0..self.len).step_by(PAGE) {
+                for page in self.places(round) {
                     word(base, page + 8).store(1, Ordering::Relaxed);
                 }
             }
@@ -236,13 +234,16 @@ impl Importer {
         }
     }
 
-    /// Live, it must see what the exporter has written; else nothing of the exporter's.
-    ///
-    /// A huge page is looked at in places, others in each round: where it is gone, each look takes a
-    /// page.
-    fn sees_what_it_may(&self, base: *mut u8, round: &Round) -> Result<(), (usize, u64)> {
+    /// Where a window is used. A huge page is used in places, others in each round: where it is
+    /// gone, each takes a page.
+    fn places(&self, round: &Round) -> impl Iterator<Item = usize> {
         let step = if debug_kernel() { 31 } else { 7 };
-        for page in some_pages(self.len, round.delays[0] as usize, step) {
+        some_pages(self.len, round.delays[0] as usize, step)
+    }
+
+    /// Live, it must see what the exporter has written; else nothing of the exporter's.
+    fn sees_what_it_may(&self, base: *mut u8, round: &Round) -> Result<(), (usize, u64)> {
+        for page in self.places(round) {
             let seen = word(base, page).load(Ordering::Relaxed);
             let good = if self.slot.live() {
                 seen == NEW | (page / PAGE) as u64
