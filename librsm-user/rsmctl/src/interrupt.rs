@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What happens when somebody ends the program.
+
+use std::process;
+use std::thread;
+
+use nix::sys::signal::{SigHandler, SigSet, Signal};
+
+use crate::failure::{Failure, Result};
+use crate::myself::Myself;
+
+/// Signals by which people and systems end programs.
+const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// Those of them that this program was not told to ignore, blocked from here on.
+pub fn block() -> Result<SigSet> {
+    let me = Myself::read();
+    let ends: SigSet = ENDS
+        .into_iter()
+        .filter(|&signal| !me.ignores(signal as i32))
+        .collect();
+    ends.thread_block()
+        .map_err(|errno| Failure::io("cannot block signals", &errno.into()))?;
+    Ok(ends)
+}
+
+/// On such a signal runs `last` and ends the program as shells expect it: with 128 and the
+/// signal's number. To be called before there are other threads.
+pub fn before_the_end(last: impl FnOnce(Signal) + Send + 'static) -> Result<()> {
+    let ends = block()?;
+    thread::spawn(move || {
+        if let Ok(signal) = ends.wait() {
+            last(signal);
+            process::exit(128 + signal as i32);
+        }
+    });
+    Ok(())
+}
+
+/// Lets a closed pipe end the program without a word, as it does other tools.
+pub fn end_at_closed_pipes() {
+    // SAFETY: the default action runs no code of ours.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `rsmctl` as people and scripts use it: every command's good and bad ways, as root and as
+//! users who may less. Needs the guest: root, the module, and the program in `/rsm/bin`.
+
+mod doctor;
+mod looking;
+mod publish;
+mod signals;
+mod tool;
+mod transfer;
+mod usage;
