@@ -16,7 +16,7 @@ help:
 	@echo
 	@echo '  make module           build rsm.ko for the kernel build directory KDIR (default: the running kernel)'
 	@echo '  make modules_install  install it (INSTALL_MOD_PATH)'
-	@echo '  make install          build the C library; install it, headers, documentation, udev rule'
+	@echo '  make install          build the C library and the tools; install them, headers, documentation, udev rule'
 	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
 	@echo
 	@echo '  make soak             the tests with full counts; takes hours'

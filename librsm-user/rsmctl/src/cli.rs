@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn arguments_of_bench_are_left_alone() {
-        let options = Options::try_parse_from(["rsmctl", "bench", "--json", "-x", "--help"]);
+        let options = Options::try_parse_from(["rsmctl", "bench", "-x", "--help"]);
         let Ok(Options {
             command: Command::Bench(bench),
             ..
@@ -242,7 +242,7 @@ mod tests {
         else {
             panic!("{options:?}");
         };
-        assert_eq!(bench.arguments, ["--json", "-x", "--help"]);
+        assert_eq!(bench.arguments, ["-x", "--help"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result};
 
 const PROGRAM: &str = "rsm-bench";
 
-pub fn run(options: &cli::Bench) -> Result<()> {
+pub fn run(options: &cli::Bench, json: bool) -> Result<()> {
     let beside = env::current_exe()
         .ok()
         .and_then(|program| Some(program.parent()?.join(PROGRAM)));
@@ -23,6 +23,8 @@ pub fn run(options: &cli::Bench) -> Result<()> {
     // Returns only if it fails.
     let error = Command::new(program)
         .arg("peers")
+        // Taken for one of ours wherever it stood.
+        .args(json.then_some("--json"))
         .args(&options.arguments)
         .exec();
     let failure = Failure::io(format!("cannot run {PROGRAM}"), &error);

@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Command::Wait(wait) => wait::run(wait, json)?,
         Command::Signal(signal) => signal::run(signal, json)?,
         Command::Doctor => return doctor::run(json),
-        Command::Bench(bench) => bench::run(bench)?,
+        Command::Bench(bench) => bench::run(bench, json)?,
         Command::Completions(completions) => completions::run(completions)?,
     }
     Ok(ExitCode::SUCCESS)
