@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 
 /// The device, opened.
 pub fn controller() -> Result<Controller> {
-    Controller::open().map_err(|error| Failure::rsm("cannot reach the rsm module", error))
+    Ok(Controller::open()?)
 }
 
 /// A connection whose end wakes those who wait.

@@ -67,14 +67,9 @@ impl Failure {
 
     /// A failed operation on `what`, with the advice that goes with the status.
     pub fn rsm(what: impl Into<String>, error: rsm::Error) -> Self {
-        let status = error.status();
-        let (exit, advice) = meaning(status, error.errno());
         Self {
-            exit,
             message: format!("{}: {error}", what.into()),
-            advice: advice.map(str::to_owned),
-            status: Some(status),
-            bytes: None,
+            ..Self::from(error)
         }
     }
 
@@ -129,6 +124,21 @@ impl Failure {
             };
             writeln!(stderr, "{BAD}rsmctl:{BAD:#} {}{advice}", self.message)
         };
+    }
+}
+
+impl From<rsm::Error> for Failure {
+    /// Of an error that says itself what failed.
+    fn from(error: rsm::Error) -> Self {
+        let status = error.status();
+        let (exit, advice) = meaning(status, error.errno());
+        Self {
+            exit,
+            message: error.to_string(),
+            advice: advice.map(str::to_owned),
+            status: Some(status),
+            bytes: None,
+        }
     }
 }
 
