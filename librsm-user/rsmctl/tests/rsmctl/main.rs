@@ -6,6 +6,7 @@ mod doctor;
 mod looking;
 mod publish;
 mod signals;
+mod terminal;
 mod tool;
 mod transfer;
 mod usage;
