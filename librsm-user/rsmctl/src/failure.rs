@@ -149,6 +149,10 @@ fn meaning(status: Status, errno: Option<Errno>) -> (Exit, Option<&'static str>)
             Exit::Denied,
             Some("`rsmctl doctor` says who may use /dev/rsm."),
         ),
+        (_, Some(Errno::ENOTTY)) => (
+            Exit::Failed,
+            Some("/dev/rsm is not the module's device: see `rsmctl doctor`."),
+        ),
         (Status::CtlrNotPresent, Some(_)) => (
             Exit::NotFound,
             Some("Load the module with `modprobe rsm`; `rsmctl doctor` says what is missing."),

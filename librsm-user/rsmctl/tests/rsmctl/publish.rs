@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{kill, signal, SigHandler, Signal};
+use nix::sys::stat::{umask, Mode};
 use nix::unistd::Pid;
 
 use crate::tool::{command, finish, rsmctl, rsmctl_as, Publisher, TempFile, ALICE, BOB, ROOT};
@@ -84,6 +85,7 @@ fn ids() {
 
 #[test]
 fn who_may_connect() {
+    umask(Mode::from_bits_truncate(0o022));
     let file = TempFile::new("access", b"x");
     // Alice, her group, others: may read? may write?
     let reads = |publisher: &Publisher, uid: u32, gid: u32| {

@@ -17,7 +17,7 @@ fn mistakes_in_the_command_line() {
         (&["cat"], "<ID>"),
         (&["cat", "five"], "in decimal, or in hexadecimal with 0x"),
         (&["cat", "0x100000000"], "at most 0xffffffff"),
-        (&["cat", "5", "--offset", "-1"], "--offset"),
+        (&["cat", "5", "--offset", "1.5"], "a number of bytes"),
         (&["publish", "f", "--mode", "0755"], "did you mean 0644?"),
         (&["publish", "f", "--id", "0x80000000"], "leave --id out"),
         (&["wait", "5", "--timeout", "soon"], "a time such as"),
