@@ -73,7 +73,7 @@ fn list_says_what_the_module_says() {
     assert!(exporter
         .command
         .as_deref()
-        .is_some_and(|name| name.starts_with("rsmctl")));
+        .is_some_and(|name| name.starts_with("operator")));
     let rights: Vec<Rights> = seen.importers.iter().map(|import| import.rights).collect();
     assert_eq!(
         rights,
