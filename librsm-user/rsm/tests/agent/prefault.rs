@@ -37,9 +37,11 @@ fn faults_of_use(window: &Map, pattern: u64, first_page: usize) -> i64 {
             window.store(page * PAGE + 8, 1);
         }
     };
-    // The code may fault for itself the first time.
-    let own = Map::anonymous(PAGE);
-    own.store(0, pattern | first_page as u64);
+    // The code may fault for itself the first time, that for many pages too.
+    let own = Map::anonymous(64 * PAGE);
+    for page in 0..64 {
+        own.store(page * PAGE, pattern | (first_page + page) as u64);
+    }
     use_all(&own);
     let before = faults();
     use_all(window);
