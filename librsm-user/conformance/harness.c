@@ -14,6 +14,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -237,6 +240,56 @@ void sleep_ms(long ms)
 		;
 }
 
+#ifdef __linux__
+
+pid_t thread_id(void)
+{
+	return (pid_t)syscall(SYS_gettid);
+}
+
+/* The state is behind the name of the program, which is in parentheses. */
+static char state_of(pid_t thread)
+{
+	char path[64], text[512];
+	const char *name_end;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length < 0 ? 0 : length] = 0;
+	name_end = strrchr(text, ')');
+	return name_end && name_end[1] ? name_end[2] : 0;
+}
+
+void wait_until_asleep(pid_t thread)
+{
+	char state;
+
+	while ((state = state_of(thread)) && state != 'S' && state != 'Z' && state != 'X')
+		sleep_ms(1);
+}
+
+#else
+
+/* Nothing is known of threads but that they have had time. */
+pid_t thread_id(void)
+{
+	return getpid();
+}
+
+void wait_until_asleep(pid_t thread)
+{
+	(void)thread;
+	sleep_ms(300);
+}
+
+#endif
+
 /* ---------------------------------------------------------------- memory */
 
 size_t page_size(void)
@@ -253,26 +306,70 @@ unsigned char *new_memory(size_t length)
 	return memory;
 }
 
-static unsigned char pattern(size_t index, unsigned seed)
+/*
+ * Byte i of the pattern is 31 * i + 7 * (i / 256) + 101 * seed + 1: in each row of 256
+ * bytes the multiples of 31, beginning at another one.
+ */
+#define ROW 256
+
+static unsigned char multiples[2 * ROW];
+static unsigned char place_of[ROW];	/* the first place of each byte in there */
+
+__attribute__((constructor))
+static void make_multiples(void)
 {
-	return (unsigned char)(index * 31 + index / 256 * 7 + seed * 101 + 1);
+	size_t i;
+
+	for (i = 2 * ROW; i-- > 0;) {
+		multiples[i] = (unsigned char)(31 * i);
+		place_of[multiples[i]] = (unsigned char)i;
+	}
+}
+
+static const unsigned char *row_at(size_t index, unsigned seed)
+{
+	return multiples + place_of[(unsigned char)(index / ROW * 7 + seed * 101 + 1)];
 }
 
 void fill(volatile unsigned char *memory, size_t length, unsigned seed)
 {
-	size_t i;
+	size_t row, i;
 
-	for (i = 0; i < length; i++)
-		memory[i] = pattern(i, seed);
+	for (row = 0; row < length; row += ROW) {
+		const unsigned char *bytes = row_at(row, seed);
+		size_t count = length - row < ROW ? length - row : ROW;
+		size_t words = (uintptr_t)memory % 8 ? 0 : count / 8 * 8;
+
+		for (i = 0; i < words; i += 8) {
+			uint64_t word;
+
+			memcpy(&word, bytes + i, 8);
+			*(volatile uint64_t *)(volatile void *)(memory + row + i) = word;
+		}
+		for (; i < count; i++)
+			memory[row + i] = bytes[i];
+	}
 }
 
 int is_filled(const volatile unsigned char *memory, size_t length, unsigned seed)
 {
-	size_t i;
+	size_t row, i;
 
-	for (i = 0; i < length; i++)
-		if (memory[i] != pattern(i, seed))
-			return 0;
+	for (row = 0; row < length; row += ROW) {
+		const unsigned char *bytes = row_at(row, seed);
+		size_t count = length - row < ROW ? length - row : ROW;
+		size_t words = (uintptr_t)memory % 8 ? 0 : count / 8 * 8;
+
+		for (i = 0; i < words; i += 8) {
+			uint64_t word = *(const volatile uint64_t *)(const volatile void *)(memory + row + i);
+
+			if (memcmp(&word, bytes + i, 8) != 0)
+				return 0;
+		}
+		for (; i < count; i++)
+			if (memory[row + i] != bytes[i])
+				return 0;
+	}
 	return 1;
 }
 

@@ -72,6 +72,18 @@ void give_up(void) __attribute__((noreturn));
 /* The check does not apply here; ends this process.  For its first one only. */
 void skip(const char *why) __attribute__((noreturn));
 
+/* Built with AddressSanitizer, which has an allocator of its own, and most of the address space. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 /* A line for whoever reads the output. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -137,6 +149,10 @@ extern const struct stage library_stages[], process_stages[], controller_stages[
 
 double seconds(void);
 void sleep_ms(long ms);
+
+/* This thread, and waiting for one that is about to sleep in a call until it does, or has ended. */
+pid_t thread_id(void);
+void wait_until_asleep(pid_t thread);
 
 /* ---------------------------------------------------------------- memory */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Checks that try the runner: what becomes of each is in its title. */
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,6 +109,45 @@ static void faults(void)
 	CHECK(load_fault((void *)8) == SIGSEGV && store_fault((void *)8) == SIGSEGV);
 }
 
+/* ---------------------------------------------------------------- sanitizers */
+
+#if SANITIZED
+static volatile int eight = 8;
+
+static void bad_read(void)
+{
+	/* Volatile: what it points to is not known when this is compiled. */
+	unsigned char *volatile memory = malloc(8);
+
+	memory[0] = 0;
+	note("%d", memory[eight]);
+}
+
+static void bad_peer(int line)
+{
+	tell(line, 0);
+	bad_read();
+}
+
+static void peer_reads_badly(void)
+{
+	struct peer peer = start(bad_peer);
+
+	hear(peer.line);
+	finish(&peer);
+}
+
+static void overflow(void)
+{
+	note("%d", INT_MAX - 7 + eight);
+}
+
+static void leak(void)
+{
+	note("%p", malloc((size_t)eight));
+}
+#endif
+
 const struct check selftest_checks[] = {
 	{ "self.pass", "passes", pass, 0 },
 	{ "self.code", "fails: expected SUCCESS (0), got TIMEOUT (42)", wrong_code, 0 },
@@ -122,5 +162,11 @@ const struct check selftest_checks[] = {
 	{ "self.left", "passes: a peer is left behind", peer_is_left, 0 },
 	{ "self.skip", "skipped", skipped, 0 },
 	{ "self.faults", "passes: faults are seen", faults, 0 },
+#if SANITIZED
+	{ "self.bad_read", "fails: ended with status 1", bad_read, 0 },
+	{ "self.bad_peer", "fails: a process of the check has failed", peer_reads_badly, 0 },
+	{ "self.overflow", "fails: ended with status 1", overflow, 0 },
+	{ "self.leak", "fails: ended with status 1", leak, 0 },
+#endif
 	{ NULL, NULL, NULL, 0 },
 };

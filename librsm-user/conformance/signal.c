@@ -121,6 +121,7 @@ struct waiter {
 	pthread_t thread;
 	void *handle;
 	int timeout;
+	volatile pid_t id;	/* 0 until it begins to wait */
 	volatile int code;	/* -1 while it waits */
 };
 
@@ -128,6 +129,7 @@ static void *wait_in_thread(void *argument)
 {
 	struct waiter *waiter = argument;
 
+	waiter->id = thread_id();
 	waiter->code = rsm_intr_signal_wait(waiter->handle, waiter->timeout);
 	return NULL;
 }
@@ -136,8 +138,12 @@ static void start_waiting(struct waiter *waiter, void *handle, int timeout)
 {
 	waiter->handle = handle;
 	waiter->timeout = timeout;
+	waiter->id = 0;
 	waiter->code = -1;
 	NEED(pthread_create(&waiter->thread, NULL, wait_in_thread, waiter) == 0);
+	while (waiter->id == 0)
+		sleep_ms(1);
+	wait_until_asleep(waiter->id);
 }
 
 static void t261(void)
@@ -146,9 +152,8 @@ static void t261(void)
 	struct pair pair;
 
 	make_pair(&pair);
-	start_waiting(&one, pair.segment, 1000);
-	start_waiting(&two, pair.segment, 1000);
-	sleep_ms(200);
+	start_waiting(&one, pair.segment, 700);
+	start_waiting(&two, pair.segment, 700);
 	EXPECT(RSM_SUCCESS, rsm_intr_signal_post(pair.import, 0));
 	NEED(pthread_join(one.thread, NULL) == 0 && pthread_join(two.thread, NULL) == 0);
 	CHECK((one.code == RSM_SUCCESS && two.code == RSMERR_TIMEOUT) ||
@@ -163,11 +168,10 @@ static void t262(void)
 	make_pair(&pair);
 	start_waiting(&one, pair.segment, -1);
 	start_waiting(&two, pair.segment, -1);
-	sleep_ms(200);
 	EXPECT(RSM_SUCCESS, rsm_intr_signal_post(pair.import, 0));
 	while (one.code < 0 && two.code < 0)
-		sleep_ms(10);
-	sleep_ms(300);
+		sleep_ms(1);
+	wait_until_asleep(one.code < 0 ? one.id : two.id);
 	CHECK((one.code == RSM_SUCCESS && two.code == -1) || (one.code == -1 && two.code == RSM_SUCCESS));
 	EXPECT(RSM_SUCCESS, rsm_intr_signal_post(pair.import, 0));
 	NEED(pthread_join(one.thread, NULL) == 0 && pthread_join(two.thread, NULL) == 0);
@@ -192,16 +196,15 @@ static void t264(void)
 {
 	struct waiter waiter;
 	struct pair pair;
-	double start = seconds();
+	double start;
 
 	make_pair(&pair);
 	start = seconds();
-	start_waiting(&waiter, pair.import, 2000);
-	sleep_ms(300);
+	start_waiting(&waiter, pair.import, 700);
 	EXPECT(RSM_SUCCESS, rsm_memseg_export_unpublish(pair.segment));
 	NEED(pthread_join(waiter.thread, NULL) == 0);
 	EXPECT(RSMERR_TIMEOUT, waiter.code);
-	CHECK(seconds() - start >= 2);
+	CHECK(seconds() - start >= 0.7);
 }
 
 static void other_publisher(int line)

@@ -2,19 +2,10 @@
 //! The examples in C, each of which checks itself: built with what pkg-config says of the
 //! library as it is installed, and linked dynamically.
 
-use std::process::Command;
-
 fn run(name: &str) {
-    let output = Command::new(format!("/rsm/c-examples/{name}"))
-        .output()
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{}:\n{text}{errors}",
-        output.status
-    );
+    let program = format!("/rsm/c-examples/{name}");
+    let (good, output) = conformance::run(&program, &[], &[]);
+    assert!(good, "\n{output}");
 }
 
 #[test]
