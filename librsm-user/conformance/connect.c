@@ -127,7 +127,11 @@ static void connect_5(void)
 	limit_descriptors(open_descriptors());
 	while (dup(1) >= 0)
 		;
-	refused(RSMERR_INSUFFICIENT_RESOURCES, 0, id, RSM_PERM_READ);
+	refused(RSMERR_INSUFFICIENT_RESOURCES, local_node(), id, RSM_PERM_READ);
+	/* Rights that are none come first, whatever the driver finds comes later. */
+	refused(RSMERR_PERM_DENIED, local_node(), id, 0700);
+	refused(RSMERR_INSUFFICIENT_RESOURCES, local_node() + 1, id, RSM_PERM_READ);
+	refused(RSMERR_INSUFFICIENT_RESOURCES, local_node(), FREE_ID, RSM_PERM_READ);
 	limit_descriptors(256);
 	EXPECT(RSM_SUCCESS, try_connect(id, RSM_PERM_READ));
 }

@@ -207,15 +207,21 @@ static void t053(void)
 
 static void t054(void)
 {
-	unsigned char *memory = new_memory(L);
+	unsigned char *memory = new_memory(L), *hole = new_memory(L);
 	export_t segment = NULL;
 
+	NEED(munmap(hole, L) == 0);
 	controller();
 	limit_descriptors(open_descriptors());
 	/* There may be holes below the limit: fill them. */
 	while (dup(1) >= 0)
 		;
 	REFUSED(RSMERR_INSUFFICIENT_RESOURCES, memory, L);
+	/* Arguments come first, the memory comes later. */
+	REFUSED(RSMERR_BAD_ADDR, NULL, L);
+	REFUSED(RSMERR_BAD_LENGTH, memory, 0);
+	REFUSED(RSMERR_BAD_MEM_ALIGNMENT, memory + 1, L);
+	REFUSED(RSMERR_INSUFFICIENT_RESOURCES, hole, L);
 	limit_descriptors(256);
 	EXPECT(RSM_SUCCESS, create(&segment, memory, L));
 }

@@ -119,6 +119,100 @@ static void destroy_of_import(void)
 	all_is_well();
 }
 
+/* All calls that take the handle of an export. */
+static void export_is_gone(export_t segment)
+{
+	rsm_memseg_id_t id = 0;
+	struct pollfd poll_fd;
+
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_publish(segment, &id, NULL, 0));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_unpublish(segment));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_republish(segment, NULL, 0));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_rebind(segment, new_memory(L), 0, L));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_intr_signal_post(segment, 0));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_intr_signal_wait(segment, 0));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_get_pollfd(segment, &poll_fd));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_release_pollfd(segment));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_destroy(segment));
+}
+
+static void import_is_gone(import_t import)
+{
+	rsm_barrier_mode_t mode;
+	struct pollfd poll_fd;
+	void *address = NULL;
+	rsmapi_barrier_t new;
+	uint64_t word = 0;
+
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put64(import, 0, &word, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get(import, 0, &word, 8));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_map(import, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0, L));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_unmap(import));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_set_mode(import, RSM_BARRIER_MODE_EXPLICIT));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get_mode(import, &mode));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_init_barrier(import, RSM_BARRIER_NODE, &new));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_intr_signal_post(import, 0));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_intr_signal_wait(import, 0));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_get_pollfd(import, &poll_fd));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_disconnect(import));
+}
+
+static void barrier_is_gone(rsmapi_barrier_t *barrier)
+{
+	EXPECT(RSMERR_BARRIER_UNINITIALIZED, rsm_memseg_import_open_barrier(barrier));
+	EXPECT(RSMERR_BARRIER_UNINITIALIZED, rsm_memseg_import_order_barrier(barrier));
+	EXPECT(RSMERR_BARRIER_UNINITIALIZED, rsm_memseg_import_close_barrier(barrier));
+	EXPECT(RSMERR_BARRIER_UNINITIALIZED, rsm_memseg_import_destroy_barrier(barrier));
+}
+
+/* Also when others have come in their places. */
+static void gone(void)
+{
+	struct pair old;
+
+	make_pair(&old);
+	EXPECT(RSM_SUCCESS, rsm_memseg_import_open_barrier(&old.barrier));
+	EXPECT(RSM_SUCCESS, rsm_memseg_import_disconnect(old.import));
+	EXPECT(RSM_SUCCESS, rsm_memseg_export_destroy(old.segment));
+	import_is_gone(old.import);
+	barrier_is_gone(&old.barrier);
+	export_is_gone(old.segment);
+	make_pair(&pair);
+	import_is_gone(old.import);
+	barrier_is_gone(&old.barrier);
+	export_is_gone(old.segment);
+	all_is_well();
+}
+
+static void gone_controller(void)
+{
+	controller_t old = NULL, new = NULL;
+	rsmapi_controller_attr_t attributes;
+	rsm_localmemory_handle_t local;
+	unsigned char *memory = new_memory(L);
+	export_t segment = NULL;
+	import_t import = NULL;
+	char name[] = "loopback";
+	int round;
+
+	REQUIRE(RSM_SUCCESS, rsm_get_controller(name, &old));
+	EXPECT(RSM_SUCCESS, rsm_create_localmemory_handle(old, &local, (char *)memory, L));
+	EXPECT(RSM_SUCCESS, rsm_free_localmemory_handle(old, local));
+	EXPECT(RSMERR_BAD_LOCALMEM_HNDL, rsm_free_localmemory_handle(old, local));
+	EXPECT(RSM_SUCCESS, rsm_release_controller(old));
+	for (round = 0; round < 2; round++) {
+		EXPECT(RSMERR_CTLR_NOT_PRESENT, rsm_get_controller_attr(old, &attributes));
+		EXPECT(RSMERR_BAD_CTLR_HNDL, rsm_memseg_export_create(old, &segment, memory, L, 0));
+		EXPECT(RSMERR_BAD_CTLR_HNDL, rsm_memseg_import_connect(old, 0, FREE_ID, RSM_PERM_READ, &import));
+		EXPECT(RSMERR_BAD_CTLR_HNDL, rsm_create_localmemory_handle(old, &local, (char *)memory, L));
+		EXPECT(RSMERR_BAD_CTLR_HNDL, rsm_free_localmemory_handle(old, local));
+		EXPECT(RSMERR_BAD_CTLR_HNDL, rsm_release_controller(old));
+		if (round == 0)
+			REQUIRE(RSM_SUCCESS, rsm_get_controller(name, &new));
+	}
+	EXPECT(RSM_SUCCESS, rsm_get_controller_attr(new, &attributes));
+}
+
 const struct check handle_checks[] = {
 	{ "1.9.transfer", "put, get: of an export", transfers_of_export, 0 },
 	{ "1.9.unmap", "unmap: of an export", unmap_of_export, 0 },
@@ -129,5 +223,7 @@ const struct check handle_checks[] = {
 	{ "1.9.unpublish", "unpublish, republish: of an import", unpublish_of_import, 0 },
 	{ "1.9.rebind", "rebind: of an import", rebind_of_import, 0 },
 	{ "1.9.destroy", "destroy: of an import", destroy_of_import, 0 },
+	{ "1.7.gone", "handles of segments that are gone", gone, 0 },
+	{ "D-04.gone", "handles of a controller that was released", gone_controller, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* map and unmap: B11, and section 6.8. */
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -360,6 +361,114 @@ static void map_aborted(void)
 	EXPECT(RSMERR_CONN_ABORTED, map(pair.import, RSM_PERM_RDWR, 0, L));
 }
 
+/* Two threads at a time on one handle: one of them maps, and the other has changed nothing. */
+static struct {
+	import_t import;
+	unsigned char *place[2];
+	int code[2];
+	pthread_barrier_t start;
+} both;
+
+static void *map_in_thread(void *number)
+{
+	uintptr_t i = (uintptr_t)number;
+	void *address = both.place[i];
+
+	pthread_barrier_wait(&both.start);
+	both.code[i] = rsm_memseg_import_map(both.import, &address, RSM_MAP_FIXED, RSM_PERM_RDWR, 0, L);
+	return NULL;
+}
+
+static void *put_in_thread(void *number)
+{
+	uint8_t byte = 1;
+
+	(void)number;
+	pthread_barrier_wait(&both.start);
+	both.code[0] = rsm_memseg_import_put8(both.import, 0, &byte, 1);
+	return NULL;
+}
+
+static void *unmap_in_thread(void *number)
+{
+	pthread_barrier_wait(&both.start);
+	both.code[(uintptr_t)number] = rsm_memseg_import_unmap(both.import);
+	return NULL;
+}
+
+static void run_both(void *(*zero)(void *), void *(*one)(void *))
+{
+	pthread_t threads[2];
+
+	NEED(pthread_create(&threads[0], NULL, zero, (void *)0) == 0);
+	NEED(pthread_create(&threads[1], NULL, one, (void *)1) == 0);
+	NEED(pthread_join(threads[0], NULL) == 0 && pthread_join(threads[1], NULL) == 0);
+}
+
+/* Memory of the caller's, with another pattern than that of the segment. */
+static unsigned char *own_place(void)
+{
+	unsigned char *place = new_memory(L);
+
+	fill(place, L, 9);
+	return place;
+}
+
+static void map_by_two(void)
+{
+	long round, count = rounds(10000, 100);
+	struct pair pair;
+	int i, winner;
+
+	make_pair(&pair);
+	NEED(pthread_barrier_init(&both.start, NULL, 2) == 0);
+	both.import = pair.import;
+	for (round = 0; round < count; round++) {
+		for (i = 0; i < 2; i++)
+			both.place[i] = own_place();
+		run_both(map_in_thread, map_in_thread);
+		winner = both.code[0] == RSM_SUCCESS ? 0 : 1;
+		EXPECT(RSM_SUCCESS, both.code[winner]);
+		EXPECT(RSMERR_SEG_ALREADY_MAPPED, both.code[!winner]);
+		NEED(load_fault(both.place[!winner]) == 0);
+		NEED(is_filled(both.place[!winner], L, 9));
+		NEED(is_filled(both.place[winner], L, 0));
+		NEED(munmap(both.place[!winner], L) == 0);
+		/* One takes it away, and the other comes before or after that. */
+		both.place[1] = own_place();
+		run_both(unmap_in_thread, map_in_thread);
+		EXPECT(RSM_SUCCESS, both.code[0]);
+		if (EXPECT_EITHER(RSM_SUCCESS, RSMERR_SEG_ALREADY_MAPPED, both.code[1]))
+			NEED(is_filled(both.place[1], L, both.code[1] == RSM_SUCCESS ? 0 : 9));
+		if (both.code[1] == RSM_SUCCESS)
+			REQUIRE(RSM_SUCCESS, rsm_memseg_import_unmap(pair.import));
+		else
+			NEED(munmap(both.place[1], L) == 0);
+		REQUIRE(RSMERR_SEG_NOT_MAPPED, rsm_memseg_import_unmap(pair.import));
+	}
+}
+
+static void map_against_put(void)
+{
+	long round, count = rounds(10000, 100);
+	struct pair pair;
+
+	make_pair(&pair);
+	NEED(pthread_barrier_init(&both.start, NULL, 2) == 0);
+	both.import = pair.import;
+	for (round = 0; round < count; round++) {
+		both.place[1] = own_place();
+		run_both(put_in_thread, map_in_thread);
+		EXPECT(RSM_SUCCESS, both.code[0]);
+		EXPECT_EITHER(RSM_SUCCESS, RSMERR_SEG_ALREADY_MAPPED, both.code[1]);
+		NEED(load_fault(both.place[1]) == 0);
+		NEED(both.code[1] == RSM_SUCCESS || is_filled(both.place[1], L, 9));
+		REQUIRE(RSM_SUCCESS, rsm_memseg_import_unmap(pair.import));
+		if (both.code[1] != RSM_SUCCESS)
+			NEED(munmap(both.place[1], L) == 0);
+	}
+}
+
 const struct check map_checks[] = {
 	{ "T151", "map: no place for the address", t151, 0 },
 	{ "T152", "map: both see the same memory", t152, 0 },
@@ -389,6 +498,8 @@ const struct check map_checks[] = {
 	{ "import_map.14", "map, put: no address space left", map_14, 0 },
 	{ "import_map.write", "map: write-only", map_write_only, 0 },
 	{ "import_unmap.effects", "unmap: access faults; implicit and aborted", unmap_effects, 0 },
+	{ "7.map", "map, unmap: two threads at a time", map_by_two, 0 },
+	{ "7.put", "map: while another thread makes the implicit mapping", map_against_put, 0 },
 	{ "1.8.map", "map: aborted and mapped", map_aborted, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -156,6 +156,40 @@ static void t301(void)
 	EXPECT(RSM_SUCCESS, try_connect(inherited.id, RSM_PERM_RDWR));
 }
 
+/* What the library knows by itself comes before who is asking. */
+static void order_in_child(int line)
+{
+	static rsmapi_access_entry_t many[65];
+	rsm_memseg_id_t id = 0, reserved = 1;
+
+	(void)line;
+	EXPECT(RSMERR_SEG_ALREADY_PUBLISHED, rsm_memseg_export_publish(inherited.segment, &id, NULL, 0));
+	EXPECT(RSMERR_SEG_ALREADY_PUBLISHED, rsm_memseg_export_publish(inherited.segment, &reserved, NULL, 0));
+	EXPECT(RSMERR_RESERVED_SEGID, rsm_memseg_export_publish(bound, &reserved, NULL, 0));
+	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(bound, &id, NULL, 1));
+	EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_publish(bound, &id, many, 65));
+	EXPECT(RSMERR_SEG_NOT_PUBLISHED, rsm_memseg_export_unpublish(bound));
+	EXPECT(RSMERR_SEG_NOT_PUBLISHED, rsm_memseg_export_republish(bound, NULL, 0));
+	EXPECT(RSMERR_SEG_NOT_PUBLISHED, rsm_memseg_export_republish(bound, NULL, 1));
+	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_republish(inherited.segment, NULL, 1));
+	EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_republish(inherited.segment, many, 65));
+	EXPECT(RSMERR_BAD_ADDR, rsm_memseg_export_rebind(rebindable, NULL, 0, L));
+	EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_rebind(rebindable, new_memory(L), 0, PS));
+	EXPECT(RSMERR_REBIND_NOT_ALLOWED, rsm_memseg_export_rebind(bound, new_memory(L) + 1, 0, PS));
+}
+
+static void child_order(void)
+{
+	struct peer child;
+
+	make_pair(&inherited);
+	bound = export_memory(new_memory(L), L, 0);
+	rebindable = export_memory(new_memory(L), L, RSM_ALLOW_REBIND);
+	child = start(order_in_child);
+	finish(&child);
+	publish(bound);
+}
+
 static void child_of_its_own(int line)
 {
 	char name[] = "loopback";
@@ -360,6 +394,7 @@ const struct check process_checks[] = {
 	{ "T298", "fork: the parent ends, the child lives", t298, 0 },
 	{ "T299", "fork: an importer's child", t299, 0 },
 	{ "T301", "fork: a child is no creator", t301, 0 },
+	{ "fork.order", "fork: in which order a child is refused", child_order, 0 },
 	{ "T302", "fork: segments of the child's own", t302, 0 },
 	{ "C8", "fork: a child unmaps, disconnects, destroys", child_leaves, 0 },
 	{ "T303", "exec: of an importer", t303, 0 },

@@ -313,6 +313,49 @@ static void implicit_map(void)
 	EXPECT(RSM_SUCCESS, rsm_memseg_import_disconnect(pair.import));
 }
 
+/* Nothing was begun: all entries are left. */
+static void residual_of_all(void)
+{
+	struct request request;
+	import_t unmapped;
+	struct pair pair;
+	int i;
+
+	make_pair(&pair);
+	unmapped = connect_to(pair.id, RSM_PERM_RDWR);
+	for (BOTH(i)) {
+		make_request(&request, pair.import, 3);
+		request.sg.iovec = NULL;
+		EXPECT(RSMERR_BAD_ADDR, calls[i](&request.sg));
+		CHECK(request.sg.io_residual_count == 3);
+	}
+	map_all(pair.import, RSM_PERM_RDWR, L);
+	EXPECT(RSM_SUCCESS, rsm_memseg_export_unpublish(pair.segment));
+	for (BOTH(i)) {
+		make_request(&request, pair.import, 2);
+		EXPECT(RSMERR_CONN_ABORTED, calls[i](&request.sg));
+		CHECK(request.sg.io_residual_count == 2);
+		make_request(&request, unmapped, 2);
+		EXPECT(RSMERR_CONN_ABORTED, calls[i](&request.sg));
+		CHECK(request.sg.io_residual_count == 2);
+	}
+}
+
+static void no_local_address(void)
+{
+	struct request request;
+	struct pair pair;
+	int i;
+
+	make_pair(&pair);
+	for (BOTH(i)) {
+		make_request(&request, pair.import, 2);
+		request.entries[1].local.vaddr = NULL;
+		EXPECT(RSMERR_BAD_ADDR, calls[i](&request.sg));
+		CHECK(request.sg.io_residual_count == 1);
+	}
+}
+
 const struct check scatter_checks[] = {
 	{ "T204", "putv, getv: no request", t204, 0 },
 	{ "T206", "putv, getv: no entries, too many", t206, 0 },
@@ -329,6 +372,8 @@ const struct check scatter_checks[] = {
 	{ "putv.2", "putv, getv: no handle", putv_2, 0 },
 	{ "putv.6", "putv, getv: bad entries", putv_6, 0 },
 	{ "putv.signal", "putv: no signal after a failure", failed_without_signal, 0 },
+	{ "putv.residual", "putv, getv: nothing was begun", residual_of_all, 0 },
+	{ "putv.local", "putv, getv: no local address", no_local_address, 0 },
 	{ "putv.map", "putv: the handle is mapped implicitly", implicit_map, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

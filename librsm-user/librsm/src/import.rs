@@ -5,6 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::libc::off_t;
 use rsm::{Access, BarrierMode, ImportSegment, NodeId, Result, SegmentId, Status, WindowKind};
@@ -25,6 +26,8 @@ const RIGHTS: rsm_permission_t = RSM_PERM_READ | RSM_PERM_WRITE;
 /// An import.
 pub(crate) struct Import {
     pub(crate) segment: ImportSegment,
+    /// Locked while a mapping is made or taken away.
+    mapping: Mutex<()>,
     /// The current barrier, or null; only its address counts.
     pub(crate) barrier: AtomicPtr<rsmapi_barrier_t>,
     pub(crate) references: References,
@@ -44,6 +47,21 @@ impl Import {
         match unsafe { handle::get(im_memseg.cast()) } {
             Some(import) => Ok(import),
             None => fail(Status::BadSegHndl),
+        }
+    }
+
+    /// Nobody makes or takes away a mapping meanwhile.
+    fn lock_mapping(&self) -> MutexGuard<'_, ()> {
+        self.mapping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For a transfer, which makes the mapping if there is none: who maps explicitly at the
+    /// same time must know who was first before it replaces what is at a fixed address.
+    #[inline]
+    pub(crate) fn lock_unmapped(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.segment.window_kind() {
+            Some(_) => None,
+            None => Some(self.lock_mapping()),
         }
     }
 }
@@ -67,6 +85,7 @@ pub unsafe extern "C" fn rsm_memseg_import_connect(
         let (node, id) = (NodeId::new(node_id), SegmentId::new(segment_id));
         let handle = handle::insert(Import {
             segment: ImportSegment::connect(controller, node, id, access)?,
+            mapping: Mutex::new(()),
             barrier: AtomicPtr::new(ptr::null_mut()),
             references: References::none(),
         })?;
@@ -113,7 +132,9 @@ pub unsafe extern "C" fn rsm_memseg_import_map(
             return fail(Status::BadAddr);
         }
         // SAFETY: the caller does not disconnect it meanwhile.
-        let segment = &unsafe { Import::of(im_memseg)? }.segment;
+        let import = unsafe { Import::of(im_memseg)? };
+        let _locked = import.lock_mapping();
+        let segment = &import.segment;
         if segment.window_kind().is_some() {
             return fail(Status::SegAlreadyMapped);
         }
@@ -155,8 +176,11 @@ pub unsafe extern "C" fn rsm_memseg_import_map(
 #[no_mangle]
 pub unsafe extern "C" fn rsm_memseg_import_unmap(im_memseg: rsm_memseg_import_handle_t) -> c_int {
     entry(|| {
-        // SAFETY: unmapping what is in use is the caller's to avoid.
-        match unsafe { Import::of(im_memseg)?.segment.take_shared_window() } {
+        // SAFETY: the caller does not disconnect it meanwhile.
+        let import = unsafe { Import::of(im_memseg)? };
+        let _locked = import.lock_mapping();
+        // SAFETY: nobody else looks at it but transfers, which are the caller's to avoid.
+        match unsafe { import.segment.take_shared_window() } {
             Some(_) => Ok(()),
             None => fail(Status::SegNotMapped),
         }

@@ -4,8 +4,9 @@
 //!
 //! What each function does is in its manual page, the order of checks in `README.md`.
 //!
-//! No lock is held by two handles together, and none at all where data moves: a child of a
-//! program with threads finds nothing locked but what was being changed on one segment.
+//! No lock is held by two handles together, and none at all where data moves through a mapping
+//! that is there: a child of a program with threads finds nothing locked but what was being
+//! changed on one segment.
 
 // Each function has a manual page, whose text need not be here, too.
 #![allow(clippy::missing_safety_doc)]

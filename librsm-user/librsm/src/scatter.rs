@@ -36,9 +36,9 @@ impl<'a> Request<'a> {
     /// # Safety
     ///
     /// `sg_io` must be null or a request, with as many entries as it says.
-    unsafe fn of(sg_io: *const rsm_scat_gath_t) -> Result<Self> {
+    unsafe fn of(sg_io: *mut rsm_scat_gath_t) -> Result<Self> {
         // SAFETY: promised by the caller.
-        let request = unsafe { sg_io.as_ref() }.ok_or(Status::BadSgio)?;
+        let request = *unsafe { sg_io.as_ref() }.ok_or(Status::BadSgio)?;
         // SAFETY: the caller does not disconnect it meanwhile.
         let import: &'a Import = unsafe { Import::of(request.remote_handle)? };
         let count = request.io_request_count as usize;
@@ -46,10 +46,12 @@ impl<'a> Request<'a> {
             return fail(Status::BadSgio);
         }
         if import.segment.window_kind().is_none() && !import.segment.is_live() {
-            return fail(Status::ConnAborted);
+            // SAFETY: promised by the caller.
+            return unsafe { fail_all(sg_io, Status::ConnAborted) };
         }
         if request.iovec.is_null() {
-            return fail(Status::BadAddr);
+            // SAFETY: promised by the caller.
+            return unsafe { fail_all(sg_io, Status::BadAddr) };
         }
         let post = match request.flags & RSM_SIGPOST_NO_ACCUMULATE {
             0 => Post::Accumulate,
@@ -69,6 +71,7 @@ fn local(entry: &rsm_iovec_t) -> Result<*mut u8> {
     // SAFETY: both are pointers.
     let (handle, vaddr) = unsafe { (entry.local.handle, entry.local.vaddr) };
     match entry.io_type as u32 {
+        RSM_VA_TYPE if vaddr.is_null() => fail(Status::BadAddr),
         RSM_VA_TYPE => Ok(vaddr.cast::<u8>().wrapping_add(entry.local_offset)),
         RSM_HANDLE_TYPE => {
             // SAFETY: the caller does not free it meanwhile.
@@ -84,6 +87,17 @@ fn local(entry: &rsm_iovec_t) -> Result<*mut u8> {
         }
         _ => fail(Status::BadSgio),
     }
+}
+
+/// A failure before the first entry: all are left.
+///
+/// # Safety
+///
+/// `sg_io` must be a request.
+unsafe fn fail_all<T>(sg_io: *mut rsm_scat_gath_t, status: Status) -> Result<T> {
+    // SAFETY: promised by the caller.
+    unsafe { (*sg_io).io_residual_count = (*sg_io).io_request_count };
+    fail(status)
 }
 
 /// Stores how many entries are left.
@@ -104,6 +118,7 @@ pub unsafe extern "C" fn rsm_memseg_import_putv(sg_io: *mut rsm_scat_gath_t) -> 
         // SAFETY: the caller passes a request, and vouches for the memory in its entries.
         unsafe {
             let request = Request::of(sg_io)?;
+            let _locked = request.import.lock_unmapped();
             let entries = request.entries.iter().map(|entry| {
                 let (len, at) = (entry.transfer_length, entry.remote_offset);
                 Ok(PutEntry::from_raw(local(entry)?, len, at))
@@ -122,6 +137,7 @@ pub unsafe extern "C" fn rsm_memseg_import_getv(sg_io: *mut rsm_scat_gath_t) -> 
         // SAFETY: as above.
         unsafe {
             let request = Request::of(sg_io)?;
+            let _locked = request.import.lock_unmapped();
             let entries = request.entries.iter().map(|entry| {
                 let (len, at) = (entry.transfer_length, entry.remote_offset);
                 Ok(GetEntry::from_raw(local(entry)?, len, at))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Put and get. Once there is a mapping they find the handle's slot, compare, copy, and in
-//! implicit mode read the connection's slot: no lock, no system call.
+//! implicit mode read the connection's slot: no lock, no system call. The first one makes the
+//! mapping, under the import's lock.
 
 use std::ffi::{c_int, c_ulong, c_void};
 use std::sync::atomic::Ordering;
@@ -68,6 +69,7 @@ unsafe fn put<T: Element>(
         // SAFETY: the caller does not disconnect it meanwhile, and vouches for `from`.
         unsafe {
             let import = checked(im_memseg, offset, from, count, Access::Write)?;
+            let _locked = import.lock_unmapped();
             import.segment.put_raw(offset, from, count)
         }
     };
@@ -89,6 +91,7 @@ unsafe fn get<T: Element>(
         // SAFETY: the caller does not disconnect it meanwhile, and vouches for `into`.
         unsafe {
             let import = checked(im_memseg, offset, into, count, Access::Read)?;
+            let _locked = import.lock_unmapped();
             import.segment.get_raw(offset, into, count)
         }
     };
