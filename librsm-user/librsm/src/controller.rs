@@ -7,10 +7,11 @@
 //! namespace that the process was in when it was opened.
 
 use std::ffi::{c_char, c_int, c_void, CStr};
+use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use rsm::{Controller, Result, Status};
+use rsm::{Controller, Error, Result, Status};
 
 use crate::abi::{rsmapi_controller_attr_t, rsmapi_controller_handle_t};
 use crate::handle::{self, CONTROLLER};
@@ -81,6 +82,24 @@ pub(crate) fn of_handle(controller: rsmapi_controller_handle_t) -> Result<&'stat
     } else {
         fail(Status::BadCtlrHndl)
     }
+}
+
+/// Why making a segment has failed. That there is no descriptor comes before what is found out
+/// about memory and publications, of which the driver speaks first.
+pub(crate) fn reason(controller: &Controller, error: Error) -> Error {
+    let comes_later = matches!(
+        error.status(),
+        Status::BadAddr
+            | Status::PermDenied
+            | Status::InsufficientMem
+            | Status::CtlrNotPresent
+            | Status::SegNotPublished
+            | Status::SegNotPublishedToNode
+    );
+    if comes_later && controller.as_fd().try_clone_to_owned().is_err() {
+        return Error::Rsm(Status::InsufficientResources);
+    }
+    error
 }
 
 #[no_mangle]

@@ -94,7 +94,8 @@ pub unsafe extern "C" fn rsm_memseg_export_create(
         unsafe { memseg.write(ptr::null_mut()) };
         let segment = ExportOptions::new()
             .allow_rebind(flags & RSM_ALLOW_REBIND != 0)
-            .create(controller, memory(vaddr, length)?)?;
+            .create(controller, memory(vaddr, length)?)
+            .map_err(|failure| controller::reason(controller, failure.error))?;
         let handle = handle::insert(Export {
             signal: segment.signal().clone(),
             segment: Mutex::new(segment),

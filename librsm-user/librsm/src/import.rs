@@ -84,7 +84,8 @@ pub unsafe extern "C" fn rsm_memseg_import_connect(
         let access = Access::from_permission(perm).ok_or(Status::PermDenied)?;
         let (node, id) = (NodeId::new(node_id), SegmentId::new(segment_id));
         let handle = handle::insert(Import {
-            segment: ImportSegment::connect(controller, node, id, access)?,
+            segment: ImportSegment::connect(controller, node, id, access)
+                .map_err(|error| controller::reason(controller, error))?,
             mapping: Mutex::new(()),
             barrier: AtomicPtr::new(ptr::null_mut()),
             references: References::none(),
