@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Benchmarks of `/dev/rsm`, to be run in a guest that does nothing else. Where the clock counts
+//! Benchmarks of `/dev/rsm`, to be run on a machine that does nothing else. Where the clock counts
 //! instructions, figures of two runs agree within a percent.
 //!
-//! Each subcommand is a directory; what they share is `measure` (clock, samples, report),
-//! `device` (the commands) and `memory` (mappings).
+//! Each subcommand that measures is a directory; what they share is `measure` (clock, samples,
+//! report), `device` (the commands) and `memory` (mappings). `baseline` and `chart` deal with what
+//! was measured.
 
+mod baseline;
+mod chart;
 mod device;
+mod kernel_memory;
 mod measure;
 mod memory;
+mod peers;
 mod scale;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Measures what operations on segments cost.
@@ -33,21 +39,18 @@ struct Cli {
 enum Command {
     /// Do operations cost the same with few segments and with many?
     Scale(scale::Options),
+    /// What do segments cost beside memfd, POSIX shm, process_vm_readv, sockets and pipes?
+    Peers(peers::Options),
+    /// Prints what is kept of a run of `peers` to compare others with
+    Accept(baseline::Accept),
+    /// Does anything cost more than it did?
+    Compare(baseline::Compare),
+    /// Draws a run of `peers`
+    Chart(chart::Options),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match &cli.command {
-        Command::Scale(options) => scale::run(options),
-    };
-    let result = result.and_then(|report| {
-        print!("{report}");
-        if cli.json {
-            println!("{}", report.to_json()?);
-        }
-        Ok(report.passed())
-    });
-    match result {
+    match run(&Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -55,4 +58,20 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Whether all is as it should be.
+fn run(cli: &Cli) -> Result<bool> {
+    let report = match &cli.command {
+        Command::Scale(options) => scale::run(options)?,
+        Command::Peers(options) => peers::run(options)?,
+        Command::Accept(options) => return baseline::accept(options).map(|()| true),
+        Command::Compare(options) => return baseline::compare(options),
+        Command::Chart(options) => return chart::run(options).map(|()| true),
+    };
+    print!("{report}");
+    if cli.json {
+        println!("{}", report.to_json()?);
+    }
+    Ok(report.passed)
 }

@@ -2,15 +2,16 @@
 //! The clock: nanoseconds, or executed instructions where the guest's clock counts those.
 
 use std::fmt;
+use std::hint::black_box;
 
 use anyhow::{bail, Context, Result};
 use nix::time::{clock_gettime, ClockId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::samples::Samples;
 
 /// What the clock counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// Instructions that the processor has executed.
@@ -39,8 +40,12 @@ impl fmt::Display for Unit {
     }
 }
 
+fn repeat<E>(times: u64, mut something: impl FnMut() -> Result<(), E>) -> Result<(), E> {
+    (0..times).try_for_each(|_| something())
+}
+
 /// A clock that knows what looking at it costs.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Clock {
     unit: Unit,
     /// What is measured when nothing is done.
@@ -83,5 +88,17 @@ impl Clock {
             end.saturating_sub(begin).saturating_sub(self.overhead),
             result,
         )
+    }
+
+    /// Runs something short `times` over, and says what it cost once, without the loop.
+    pub fn time_each<E>(
+        &self,
+        times: u64,
+        mut something: impl FnMut() -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let (looped, _) = self.time(|| repeat(times, || Ok::<_, E>(black_box(()))));
+        let (all, result) = self.time(|| repeat(times, &mut something));
+        result?;
+        Ok(all.saturating_sub(looped).div_ceil(times.max(1)))
     }
 }

@@ -4,7 +4,11 @@
 mod clock;
 mod report;
 mod samples;
+mod table;
+mod verdict;
 
-pub use clock::Clock;
-pub use report::{grouped, Figure, Report, Row};
+pub use clock::{Clock, Unit};
+pub use report::{Figure, Report, Row};
 pub use samples::Samples;
+pub use table::grouped;
+pub use verdict::{Bound, Verdict};

@@ -1,55 +1,70 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A table of costs: for people, and as JSON for programs.
+//! What a benchmark has found: a table of costs, as JSON for programs. For people it is in `table`.
 
-use std::fmt;
-
-use anyhow::Result;
-use serde::Serialize;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, Unit};
 use super::samples::{Samples, Summary};
+use super::verdict::Verdict;
 
 /// What a benchmark has found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
-    benchmark: &'static str,
-    unit: Unit,
-    kernel: String,
+    /// Which benchmark.
+    pub benchmark: String,
+    /// Of the costs, where a row does not say otherwise.
+    pub unit: Unit,
+    /// The kernel's release.
+    pub kernel: String,
     /// What the columns are of.
-    across: &'static str,
-    columns: Vec<String>,
-    rows: Vec<Row>,
-    figures: Vec<Figure>,
+    pub across: String,
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The costs.
+    pub rows: Vec<Row>,
+    /// Other numbers.
+    pub figures: Vec<Figure>,
     /// The most that a cost may be of that in the first column.
-    limit: Option<f64>,
-    passed: bool,
+    pub limit: Option<f64>,
+    /// What was to be reached.
+    #[serde(default)]
+    pub verdicts: Vec<Verdict>,
+    /// Whether nothing is beyond `limit`.
+    pub passed: bool,
 }
 
 /// The costs of one operation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
-    name: String,
+    /// What it is.
+    pub name: String,
+    /// What is counted, if it is not what the clock counts.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// One for each column; none where there is no such thing.
-    cells: Vec<Option<Cell>>,
+    pub cells: Vec<Option<Cell>>,
 }
 
-#[derive(Debug, Serialize)]
-struct Cell {
+/// What an operation costs in one column.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Cell {
+    /// How much.
     #[serde(flatten)]
-    cost: Summary,
+    pub cost: Summary,
     /// To the first column.
-    ratio: Option<f64>,
+    pub ratio: Option<f64>,
 }
 
 /// A number that is not a cost.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Figure {
     /// What it is.
     pub name: String,
     /// How much.
     pub value: u64,
     /// Of what.
-    pub unit: &'static str,
+    pub unit: String,
 }
 
 impl Row {
@@ -69,11 +84,24 @@ impl Row {
         };
         Self {
             name: name.into(),
+            unit: None,
             cells: costs.into_iter().map(|cost| cost.map(cell)).collect(),
         }
     }
 
-    fn exceeds(&self, limit: f64) -> bool {
+    /// Of something else than what the clock counts.
+    pub fn counting(mut self, unit: Option<&str>) -> Self {
+        self.unit = unit.map(str::to_owned);
+        self
+    }
+
+    /// What it costs in a column.
+    pub fn cost(&self, column: usize) -> Option<Summary> {
+        Some(self.cells.get(column)?.as_ref()?.cost)
+    }
+
+    /// Whether a cost is beyond `limit` times that in the first column.
+    pub fn exceeds(&self, limit: f64) -> bool {
         let mut ratios = self.cells.iter().flatten().filter_map(|cell| cell.ratio);
         ratios.any(|ratio| ratio > limit)
     }
@@ -82,21 +110,22 @@ impl Row {
 impl Report {
     /// An empty table, whose `columns` are of what `across` says.
     pub fn new(
-        benchmark: &'static str,
+        benchmark: &str,
         clock: &Clock,
-        across: &'static str,
+        across: &str,
         columns: impl IntoIterator<Item = String>,
     ) -> Self {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
-            benchmark,
+            benchmark: benchmark.to_owned(),
             unit: clock.unit(),
             kernel: release.trim().to_owned(),
-            across,
+            across: across.to_owned(),
             columns: columns.into_iter().collect(),
             rows: Vec::new(),
             figures: Vec::new(),
             limit: None,
+            verdicts: Vec::new(),
             passed: true,
         }
     }
@@ -123,75 +152,27 @@ impl Report {
         self.passed = !self.limit.is_some_and(exceeds);
     }
 
-    /// Whether nothing is beyond its limit.
-    pub fn passed(&self) -> bool {
-        self.passed
+    /// Adds what was to be reached.
+    pub fn require_all(&mut self, verdicts: Vec<Verdict>) {
+        self.verdicts = verdicts;
+    }
+
+    /// The row of this name.
+    pub fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// One that was written to a file.
+    pub fn read(path: &std::path::Path) -> Result<Self> {
+        let what = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(what)?;
+        serde_json::from_str(&text).with_context(what)
     }
 
     /// All of it in one line.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string(self)?)
     }
-}
-
-/// Width of a column.
-const WIDTH: usize = 18;
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{}: median {}, and how many times the first column; Linux {}",
-            self.benchmark, self.unit, self.kernel
-        )?;
-        let names = self.rows.iter().map(|row| row.name.chars().count());
-        let first = names
-            .chain([self.across.chars().count()])
-            .max()
-            .unwrap_or(0);
-        write!(f, "{:first$}", self.across)?;
-        for column in &self.columns {
-            write!(f, "{column:>WIDTH$}")?;
-        }
-        writeln!(f)?;
-        for row in &self.rows {
-            write!(f, "{:first$}", row.name)?;
-            for cell in &row.cells {
-                let text = match cell {
-                    Some(Cell { cost, ratio }) => {
-                        let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:6.2}"));
-                        format!("{}{ratio}", grouped(cost.median))
-                    }
-                    None => "–".to_owned(),
-                };
-                write!(f, "{text:>WIDTH$}")?;
-            }
-            let beyond = self.limit.is_some_and(|limit| row.exceeds(limit));
-            writeln!(f, "{}", if beyond { "  too much" } else { "" })?;
-        }
-        for figure in &self.figures {
-            let value = grouped(figure.value);
-            writeln!(f, "{}: {value} {}", figure.name, figure.unit)?;
-        }
-        if let Some(limit) = self.limit {
-            let verdict = if self.passed { "kept" } else { "NOT kept" };
-            writeln!(f, "at most {limit} times the first column: {verdict}")?;
-        }
-        Ok(())
-    }
-}
-
-/// A number with its thousands set apart.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.char_indices() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -210,13 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_readable() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-    }
-
-    #[test]
     fn the_limit_is_of_the_first_column() {
         let (ten, fifteen, sixteen) = (samples(10), samples(15), samples(16));
         let mut report = report();
@@ -224,9 +198,9 @@ mod tests {
         report.add(Row::new("good", [Some(&ten), Some(&fifteen)]));
         report.add(Row::new("missing", [Some(&ten), None]));
         report.add(Row::new("without reference", [None, Some(&sixteen)]));
-        assert!(report.passed());
+        assert!(report.passed);
         report.add(Row::new("bad", [Some(&ten), Some(&sixteen)]));
-        assert!(!report.passed());
+        assert!(!report.passed);
         let text = report.to_string();
         let bad = text.lines().find(|line| line.ends_with("too much"));
         assert!(bad.unwrap().starts_with("bad "), "{text}");
@@ -240,7 +214,7 @@ mod tests {
         report.note(Figure {
             name: "memory".into(),
             value: 7,
-            unit: "bytes",
+            unit: "bytes".into(),
         });
         let text = report.to_json().unwrap();
         assert_eq!(text.lines().count(), 1);
@@ -250,5 +224,8 @@ mod tests {
         assert!(json["rows"][0]["cells"][1].is_null());
         assert_eq!(json["figures"][0]["value"], 7);
         assert_eq!(json["passed"], true);
+        let again: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.row("a").unwrap().cost(0).unwrap().median, 10);
+        assert!(again.row("a").unwrap().cost(1).is_none());
     }
 }

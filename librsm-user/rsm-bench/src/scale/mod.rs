@@ -8,6 +8,7 @@ use anyhow::{ensure, Context, Result};
 use clap::Args;
 use nix::sys::resource::{setrlimit, Resource};
 
+use crate::kernel_memory::kernel_bytes;
 use crate::measure::{grouped, Clock, Figure, Report, Row, Samples};
 use life::{Operation, Probe};
 use population::Population;
@@ -66,7 +67,7 @@ pub fn run(options: &Options) -> Result<Report> {
     report.note(Figure {
         name: "kernel memory of a segment of one page with its import".into(),
         value: full.saturating_sub(empty) / most.max(1) as u64,
-        unit: "bytes",
+        unit: "bytes".into(),
     });
     report.require(options.limit);
     Ok(report)
@@ -78,15 +79,4 @@ fn allow_descriptors(number: usize) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, number, number).with_context(|| {
         format!("{number} descriptors are needed; more than fs.nr_open, or no root")
     })
-}
-
-/// Bytes of memory that the kernel has allocated for its own objects.
-fn kernel_bytes() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
-    let kib = ["Slab:", "VmallocUsed:"].map(|name| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    });
-    let kib: Option<u64> = kib.into_iter().sum();
-    Ok(kib.context("Slab and VmallocUsed in /proc/meminfo")? << 10)
 }
