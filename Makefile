@@ -5,7 +5,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help demo test soak bench-scale shell kernel module modules_install install lint uapi-doc clean distclean
+.PHONY: help demo test soak bench bench-scale shell kernel module modules_install install lint uapi-doc clean distclean
 
 help:
 	@echo 'Remote shared memory for Linux'
@@ -20,6 +20,7 @@ help:
 	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
 	@echo
 	@echo '  make soak             the tests with full counts; takes hours'
+	@echo '  make bench            what segments cost beside memfd, shm, process_vm_readv, sockets, pipes; three minutes'
 	@echo '  make bench-scale      what operations cost among 10 and among 100,000 segments; two minutes'
 	@echo '  make lint             all static checks'
 	@echo '  make uapi-doc         make Documentation/uapi.rst from the header'
@@ -27,13 +28,15 @@ help:
 	@echo '  make distclean        remove the whole cache: toolchain, kernels, builds'
 	@echo
 	@echo 'Variables'
-	@echo '  KERNEL=7.2            demo, shell, kernel, bench-scale: a series, a version, newest (default), or debug'
+	@echo '  KERNEL=7.2            demo, shell, kernel, bench, bench-scale: a series, a version, newest (default), or debug'
 	@echo '  FLAVOUR=amd64         Debian kernel flavour (default cloud-amd64)'
 	@echo '  FILE=path             demo: the file to share (default: the source tarball of the kernel)'
 	@echo '  ACCEL=tcg|kvm|icount  how QEMU runs guests (default: KVM only where it is known to work;'
 	@echo '                        benchmarks: icount, which counts instructions)'
 	@echo '  KERNELS=stock|debug   test: only these kernels (default all)'
 	@echo '  T=name                test: only tests with this in their names'
+	@echo '  MODE=icount|smp       bench: count instructions (default), or measure time on CPUS=2 processors'
+	@echo '  ACCEPT=1              bench: keep the result in the tree, to compare later ones with'
 	@echo '  PREFIX, LIBDIR, SYSCONFDIR, DESTDIR  install: where to (default /usr/local, its lib, /etc)'
 	@echo '  XDG_CACHE_HOME=dir    where the cache is (default ~/.cache); it needs 12 GiB'
 
@@ -45,6 +48,9 @@ test:
 
 soak:
 	@KERNELS='$(KERNELS)' T='$(T)' SOAK=1 ACCEL='$(ACCEL)' scripts/test
+
+bench:
+	@KERNEL='$(KERNEL)' ACCEL='$(ACCEL)' MODE='$(MODE)' CPUS='$(CPUS)' ACCEPT='$(ACCEPT)' scripts/bench
 
 bench-scale:
 	@KERNEL='$(KERNEL)' ACCEL='$(ACCEL)' scripts/bench-scale

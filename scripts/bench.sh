@@ -22,6 +22,7 @@ bench_guest() {
 	note "Booting Linux $(cat "$kernel/release") under QEMU ..."
 	private_tmp bench
 	output=$TMP/output status=0
+	# shellcheck disable=SC2034  # for the caller
 	"$TREE/scripts/sandbox" "$(inside "$programs")/rsm-vm" run --kernel "$(inside "$kernel")" \
 		--module "$(inside "$module")" --bin "$(inside "$programs")/rsm-bench" \
 		--memory "$memory" --timeout 1800 --accel "${ACCEL:-icount}" "$@" --json |

@@ -50,6 +50,18 @@ pub struct Options {
 }
 
 impl Options {
+    /// Little of everything, once: to see that it works.
+    pub fn brief() -> Self {
+        Self {
+            size: 2,
+            large: 4,
+            importers: vec![1, 3],
+            rounds: 1,
+            long_rounds: 1,
+            only: Vec::new(),
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.size << 20
     }

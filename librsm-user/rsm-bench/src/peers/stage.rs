@@ -28,7 +28,8 @@ pub fn play(
     let mut children = Vec::new();
     for _ in 0..importers {
         let (near, far) = Link::pair()?;
-        // SAFETY: there are no threads.
+        // SAFETY: what the child does is its own: where there are other threads they hold no lock but
+        // the allocator's, which fork takes care of.
         match unsafe { fork() }.context("fork")? {
             ForkResult::Parent { child } => {
                 links.push(near);
