@@ -96,7 +96,12 @@ impl Clock {
         times: u64,
         mut something: impl FnMut() -> Result<(), E>,
     ) -> Result<u64, E> {
-        let (looped, _) = self.time(|| repeat(times, || Ok::<_, E>(black_box(()))));
+        let (looped, _) = self.time(|| {
+            repeat(times, || {
+                black_box(());
+                Ok::<_, E>(())
+            })
+        });
         let (all, result) = self.time(|| repeat(times, &mut something));
         result?;
         Ok(all.saturating_sub(looped).div_ceil(times.max(1)))

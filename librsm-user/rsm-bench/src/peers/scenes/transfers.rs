@@ -97,7 +97,10 @@ fn mapped_file(
     let view = window.view();
     let mut page = [1_u8; PAGE];
     let mut row = |operation: Operation, what: &mut dyn FnMut()| {
-        side.time_each(operation.alone(), TIMES, || Ok::<_, Infallible>(what()))
+        side.time_each(operation.alone(), TIMES, || {
+            what();
+            Ok::<_, Infallible>(())
+        })
     };
     row(Operation::Put8, &mut || view.store(black_box(1)))?;
     row(Operation::Get8, &mut || {

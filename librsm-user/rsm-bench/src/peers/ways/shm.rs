@@ -57,7 +57,8 @@ impl Way for Shm {
     }
 
     fn make(&self, side: &mut Side, memory: Memory) -> Result<Named> {
-        let number = u64::from(std::process::id()) << 32 | MADE.fetch_add(1, Ordering::Relaxed);
+        let before = MADE.fetch_add(1, Ordering::Relaxed);
+        let number = (u64::from(std::process::id()) << 32) | before;
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
         let new = || shm_open(name(number).as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR);
         let file = MappedFile::make(side, memory, new)?;
