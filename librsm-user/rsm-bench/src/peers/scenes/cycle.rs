@@ -22,7 +22,7 @@ pub fn play(bench: &mut Bench<'_>) -> Result<()> {
     cycles::<Shm>(bench)
 }
 
-fn cycles<W: Way>(bench: &mut Bench<'_>) -> Result<()> {
+pub(super) fn cycles<W: Way>(bench: &mut Bench<'_>) -> Result<()> {
     bench.play(
         W::COLUMN,
         1,

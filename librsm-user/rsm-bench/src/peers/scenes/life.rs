@@ -27,7 +27,7 @@ fn all(bench: &mut Bench<'_>, bytes: usize, copies: bool) -> Result<()> {
     Ok(())
 }
 
-fn live<W: Way>(bench: &mut Bench<'_>, memory: Memory, copies: bool) -> Result<()> {
+pub(super) fn live<W: Way>(bench: &mut Bench<'_>, memory: Memory, copies: bool) -> Result<()> {
     bench.play(
         W::COLUMN,
         1,

@@ -33,7 +33,11 @@ fn all(bench: &mut Bench<'_>, wanted: impl Fn(usize) -> bool) -> Result<()> {
     Ok(())
 }
 
-fn take_back<W: Way>(bench: &mut Bench<'_>, memory: Memory, importers: usize) -> Result<()> {
+pub(super) fn take_back<W: Way>(
+    bench: &mut Bench<'_>,
+    memory: Memory,
+    importers: usize,
+) -> Result<()> {
     bench.play(
         W::COLUMN,
         importers,

@@ -63,7 +63,7 @@ fn segments(bench: &mut Bench<'_>) -> Result<()> {
     )
 }
 
-fn channels(bench: &mut Bench<'_>, kind: Kind) -> Result<()> {
+pub(super) fn channels(bench: &mut Bench<'_>, kind: Kind) -> Result<()> {
     let (there, back) = (kind.channel()?, kind.channel()?);
     bench.play(
         kind.column(),

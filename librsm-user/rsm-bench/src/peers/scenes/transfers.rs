@@ -150,7 +150,7 @@ fn complete(done: usize, len: usize) -> nix::Result<()> {
     }
 }
 
-fn process_vm(bench: &mut Bench<'_>, memory: Memory) -> Result<()> {
+pub(super) fn process_vm(bench: &mut Bench<'_>, memory: Memory) -> Result<()> {
     bench.play(
         Column::ProcessVm,
         1,
@@ -188,7 +188,7 @@ fn process_vm(bench: &mut Bench<'_>, memory: Memory) -> Result<()> {
     )
 }
 
-fn stream(bench: &mut Bench<'_>, kind: Kind) -> Result<()> {
+pub(super) fn stream(bench: &mut Bench<'_>, kind: Kind) -> Result<()> {
     let memory = bench.memory(Pages::Small);
     let (out, back) = (kind.channel()?, kind.channel()?);
     let into_exporter = |link: &Link, all: &mut [u8]| -> Result<()> {
@@ -202,7 +202,9 @@ fn stream(bench: &mut Bench<'_>, kind: Kind) -> Result<()> {
         1,
         |side, link| {
             let mut copy = vec![1; memory.bytes];
-            // From here on the exporter waits for room, or for data.
+            // The exporter has used the channels by himself before.
+            link.hear()?;
+            // From here on he waits for room, or for data.
             link.tell(0)?;
             side.time(Operation::CopyOut.of(memory), || out.read(&mut copy))?;
             let copy_in = || -> Result<_> {
@@ -224,6 +226,7 @@ fn stream(bench: &mut Bench<'_>, kind: Kind) -> Result<()> {
                 out.write(&page)?;
                 out.read(&mut page)
             })?;
+            link.tell(0)?;
             into_exporter(link, buffer.as_mut_slice())
         },
     )
