@@ -10,10 +10,13 @@ use anyhow::{ensure, Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{grouped, Report, Unit};
+use crate::measure::{grouped, Report, Row, Unit};
 
 /// Of which column: the first is that of segments. What peers cost is not ours to answer for.
 const COLUMN: usize = 0;
+
+/// Unit of rows that are not compared: memory depends on which pages the kernel had free.
+const CHANCE: &str = "bytes";
 
 /// What was accepted.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +34,14 @@ impl Baseline {
             unit == Unit::Instructions,
             "{unit} cannot be compared with another run"
         );
-        let cost = |row: &crate::measure::Row| Some((row.name.clone(), row.cost(COLUMN)?.median));
+        let cost = |row: &Row| Some((row.name.clone(), row.cost(COLUMN)?.median));
+        let compared = report
+            .rows
+            .iter()
+            .filter(|row| row.unit.as_deref() != Some(CHANCE));
         Ok(Self {
             kernel: report.kernel.clone(),
-            costs: report.rows.iter().filter_map(cost).collect(),
+            costs: compared.filter_map(cost).collect(),
         })
     }
 
@@ -235,10 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn only_instructions_of_the_first_column_are_kept() {
+    fn only_what_segments_execute_is_kept() {
         let text = r#"{"benchmark": "peers", "unit": "instructions", "kernel": "7.2.12", "across": "",
             "columns": ["rsm", "memfd"], "figures": [], "limit": null, "passed": true, "rows": [
             {"name": "a", "cells": [{"median": 7, "low": 7, "high": 7, "rounds": 3, "ratio": 1.0}, null]},
+            {"name": "m", "unit": "bytes", "cells": [{"median": 5, "low": 5, "high": 5, "rounds": 3, "ratio": 1.0}]},
             {"name": "b", "cells": [null, {"median": 9, "low": 9, "high": 9, "rounds": 3, "ratio": null}]}]}"#;
         let report: Report = serde_json::from_str(text).unwrap();
         assert_eq!(

@@ -62,3 +62,40 @@ pub fn run(cli: &Cli) -> Result<bool> {
     }
     Ok(report.passed)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        for line in [
+            &[
+                "rsm-bench",
+                "peers",
+                "--only",
+                "life,cycle",
+                "--importers",
+                "1,3",
+                "--json",
+            ][..],
+            &["rsm-bench", "scale", "--populations", "1,2"],
+            &["rsm-bench", "accept", "a.json"],
+            &[
+                "rsm-bench",
+                "compare",
+                "a.json",
+                "b.json",
+                "--tolerance",
+                "1",
+            ],
+            &["rsm-bench", "chart", "a.json", "a.svg"],
+        ] {
+            assert!(Cli::try_parse_from(line).is_ok(), "{line:?}");
+        }
+        assert!(Cli::try_parse_from(["rsm-bench", "peers", "--only", "nothing"]).is_err());
+    }
+}
