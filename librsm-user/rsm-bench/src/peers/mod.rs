@@ -16,7 +16,7 @@ mod ways;
 use anyhow::{ensure, Context, Result};
 use clap::Args;
 
-use crate::measure::{Clock, Report, Unit};
+use crate::measure::{settle, Clock, Report, Unit};
 use scenes::{Bench, SCENES};
 use sheet::Sheet;
 
@@ -74,6 +74,7 @@ impl Options {
 /// Measures.
 pub fn run(options: &Options) -> Result<Report> {
     ensure!(options.size > 0 && options.large > 0, "no memory asked for");
+    settle()?;
     let clock = Clock::new()?;
     let mut bench = Bench {
         options,

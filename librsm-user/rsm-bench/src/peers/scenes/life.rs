@@ -5,26 +5,27 @@ use anyhow::Result;
 use nix::sys::resource::{getrusage, UsageWho};
 
 use super::{Bench, Memory, Operation, Pages};
+use crate::memory::{Map, PAGE};
 use crate::peers::ways::{Memfd, Rsm, Shm, Way, Window};
 
 /// The usual amount.
 pub fn usual(bench: &mut Bench<'_>) -> Result<()> {
-    all(bench, bench.options.bytes(), true)
-}
-
-/// More, of which nothing is copied.
-pub fn large(bench: &mut Bench<'_>) -> Result<()> {
-    all(bench, bench.options.large_bytes(), false)
-}
-
-fn all(bench: &mut Bench<'_>, bytes: usize, copies: bool) -> Result<()> {
     for pages in Pages::ALL {
-        let memory = Memory { bytes, pages };
-        live::<Rsm>(bench, memory, copies)?;
-        live::<Memfd>(bench, memory, copies)?;
-        live::<Shm>(bench, memory, copies)?;
+        let memory = bench.memory(pages);
+        live::<Rsm>(bench, memory, true)?;
+        live::<Memfd>(bench, memory, true)?;
+        live::<Shm>(bench, memory, true)?;
     }
     Ok(())
+}
+
+/// More, of which nothing is copied. One peer is enough: files are all alike.
+pub fn large(bench: &mut Bench<'_>) -> Result<()> {
+    let bytes = bench.options.large_bytes();
+    let of = |pages| Memory { bytes, pages };
+    live::<Rsm>(bench, of(Pages::Small), false)?;
+    live::<Memfd>(bench, of(Pages::Small), false)?;
+    live::<Rsm>(bench, of(Pages::Huge), false)
 }
 
 pub(super) fn live<W: Way>(bench: &mut Bench<'_>, memory: Memory, copies: bool) -> Result<()> {
@@ -36,6 +37,12 @@ pub(super) fn live<W: Way>(bench: &mut Bench<'_>, memory: Memory, copies: bool) 
             let handle = way.connect(link.hear()?, link)?;
             let window = way.map(&handle, memory.bytes)?;
             let view = window.view();
+            // What a forked process needs for the first time is not the window's fault.
+            let rehearsal = Map::anonymous(PAGE)?;
+            side.aside().time(Operation::FirstTouch.of(memory), || {
+                rehearsal.view().touch()
+            });
+            self::faults()?;
             let faults = faults()?;
             side.time(Operation::FirstTouch.of(memory), || view.touch());
             side.note(

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{Bench, Memory, Operation, Pages};
-use crate::peers::ways::{Memfd, Rsm, Shm, Way, Window};
+use crate::peers::ways::{Memfd, Rsm, Way, Window};
 
 /// Up to this many importers are few.
 const FEW: usize = 1;
@@ -26,7 +26,6 @@ fn all(bench: &mut Bench<'_>, wanted: impl Fn(usize) -> bool) -> Result<()> {
             if wanted(importers) {
                 take_back::<Rsm>(bench, memory, importers)?;
                 take_back::<Memfd>(bench, memory, importers)?;
-                take_back::<Shm>(bench, memory, importers)?;
             }
         }
     }
