@@ -12,6 +12,10 @@ use kernel::bindings;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 
+// Only then do page structures lie in the order of their frames, as `Pinned::take()` needs it.
+#[cfg(not(CONFIG_SPARSEMEM_VMEMMAP))]
+compile_error!("page structures must lie in one array");
+
 /// Pages pinned per call: as many pointers as fit in a page.
 const BATCH: usize = PAGE_SIZE / size_of::<*mut bindings::page>();
 
@@ -82,7 +86,10 @@ impl Pinned {
 
     /// Takes over freshly pinned pages. On failure those not taken are unpinned.
     fn take(&mut self, batch: &[*mut bindings::page]) -> Result<(), Status> {
-        for (index, &page) in batch.iter().enumerate() {
+        let mut rest = batch;
+        // Page structures lie in the order of their frames: neighbours describe neighbours.
+        for run in batch.chunk_by(|&page, &next| page.wrapping_add(1) == next) {
+            let Some(&page) = run.first() else { continue };
             // SAFETY: `page` is pinned, hence valid.
             let pfn = unsafe { raw::rsm_helper_page_to_pfn(page) } as u64;
             if !extent::continues(self.extents.last(), self.pages, pfn) {
@@ -91,14 +98,15 @@ impl Pinned {
                     pfn,
                 };
                 if self.extents.push(entry).is_err() {
-                    let rest = batch.get(index..).unwrap_or(&[]);
                     // SAFETY: The pages of `rest` were pinned and belong to no extent yet.
                     unsafe { bindings::unpin_user_pages(rest.as_ptr().cast_mut(), rest.len()) };
                     return Err(Status::InsufficientMem);
                 }
             }
-            // INVARIANT: `page` is pinned, and either continues the last extent or starts one.
-            self.pages = self.pages.wrapping_add(1);
+            // INVARIANT: The pages of `run` are pinned, and either continue the last extent or are
+            // one.
+            self.pages = self.pages.wrapping_add(run.len() as u64);
+            rest = rest.get(run.len()..).unwrap_or(&[]);
         }
         Ok(())
     }
