@@ -20,7 +20,7 @@ help:
 	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
 	@echo
 	@echo '  make soak             the tests with full counts; takes hours'
-	@echo '  make bench            what segments cost beside memfd, shm, process_vm_readv, sockets, pipes; three minutes'
+	@echo '  make bench            what segments cost beside memfd, shm, process_vm_readv, sockets, pipes'
 	@echo '  make bench-scale      what operations cost among 10 and among 100,000 segments; two minutes'
 	@echo '  make lint             all static checks'
 	@echo '  make uapi-doc         make Documentation/uapi.rst from the header'
