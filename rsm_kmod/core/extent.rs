@@ -42,16 +42,46 @@ pub fn continues(last: Option<&Extent>, pages: u64, pfn: u64) -> bool {
 ///
 /// O(log n) in the number of extents.
 pub fn locate(extents: &[Extent], total: u64, page: u64) -> Option<Run> {
-    if page >= total {
-        return None;
-    }
+    runs_from(extents, total, page).next()
+}
+
+/// The runs of a segment of `total` pages from `page` on, in order; the first begins there.
+///
+/// O(log n) in the number of extents; O(1) for each run.
+pub fn runs_from(extents: &[Extent], total: u64, page: u64) -> Runs<'_> {
     let after = extents.partition_point(|extent| extent.page <= page);
-    let extent = extents.get(after.checked_sub(1)?)?;
-    let end = extents.get(after).map_or(total, |next| next.page);
-    Some(Run {
-        pfn: extent.pfn.checked_add(page - extent.page)?,
-        pages: end.checked_sub(page).filter(|&pages| pages > 0)?,
-    })
+    Runs {
+        rest: extents.get(after.saturating_sub(1)..).unwrap_or(&[]),
+        total,
+        page,
+    }
+}
+
+/// See [`runs_from`].
+#[derive(Clone, Debug)]
+pub struct Runs<'a> {
+    /// The extent that holds `page`, and those after it.
+    rest: &'a [Extent],
+    total: u64,
+    page: u64,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Run;
+
+    fn next(&mut self) -> Option<Run> {
+        let (extent, after) = self.rest.split_first()?;
+        let end = after.first().map_or(self.total, |next| next.page);
+        let run = Run {
+            pfn: extent
+                .pfn
+                .checked_add(self.page.checked_sub(extent.page)?)?,
+            pages: end.checked_sub(self.page).filter(|&pages| pages > 0)?,
+        };
+        self.rest = after;
+        self.page = end;
+        Some(run)
+    }
 }
 
 /// The extent at `index` as a run; `None` beyond the last.
@@ -177,6 +207,15 @@ mod tests {
                 .sum();
             prop_assert_eq!(sum, total);
             prop_assert_eq!(run_at(&extents, total, extents.len()), None);
+        }
+
+        #[test]
+        fn runs_follow_one_another(pfns in frames(), page in 0_usize..6000) {
+            let extents = build(&pfns);
+            let found: Vec<u64> = runs_from(&extents, pfns.len() as u64, page as u64)
+                .flat_map(|run| run.pfn..run.pfn + run.pages)
+                .collect();
+            prop_assert_eq!(&found[..], pfns.get(page..).unwrap_or(&[]));
         }
 
         #[test]

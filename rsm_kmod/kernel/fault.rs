@@ -147,9 +147,7 @@ impl Fault {
             // SAFETY: The mapping is locked while its fault is handled.
             prot: unsafe { (*self.raw_vma()).vm_page_prot },
             mm: self.raw_mm(),
-            extents,
-            total,
-            page: window.page,
+            runs: extent::runs_from(extents, total, window.page),
             pfn: 0,
             left: 0,
         };
@@ -212,13 +210,11 @@ impl Fault {
 struct Fill<'a> {
     mm: *mut bindings::mm_struct,
     prot: bindings::pgprot_t,
-    extents: &'a [Extent],
-    total: u64,
-    /// Page of the segment for the next entry.
-    page: u64,
-    /// Frame of that page, where `left` is not 0.
+    /// What comes after the current run.
+    runs: extent::Runs<'a>,
+    /// Frame for the next entry, where `left` is not 0.
     pfn: u64,
-    /// Pages left in the extent.
+    /// Pages left in the current run.
     left: u64,
 }
 
@@ -237,7 +233,7 @@ impl Fill<'_> {
         // SAFETY: `data` is the `Fill` that `insert_window()` passed, used by nobody else.
         let fill = unsafe { &mut *data.cast::<Self>() };
         if fill.left == 0 {
-            match extent::locate(fill.extents, fill.total, fill.page) {
+            match fill.runs.next() {
                 Some(run) => {
                     fill.pfn = run.pfn;
                     fill.left = run.pages;
@@ -254,7 +250,6 @@ impl Fill<'_> {
                 raw::rsm_helper_set_special_pte(fill.mm, addr, pte, fill.pfn as c_ulong, fill.prot);
             }
         }
-        fill.page = fill.page.wrapping_add(1);
         fill.pfn = fill.pfn.wrapping_add(1);
         fill.left = fill.left.wrapping_sub(1);
         0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One round, and where the two processes that play it meet.
 
-use std::hint::spin_loop;
+use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::process::Shared;
@@ -21,8 +21,8 @@ pub struct Round {
 /// Most rounds of a pair.
 pub const MOST_ROUNDS: usize = 1_000;
 
-/// The longest delay, which is about as long as an operation takes.
-const MOST_DELAY: usize = 20_000;
+/// The longest delay, which is about as long as an operation takes: half a millisecond.
+const MOST_DELAY: usize = 100_000;
 
 impl Round {
     pub fn new(ops: [Op; 2], number: u64, random: &mut Random) -> Self {
@@ -84,8 +84,9 @@ impl Stage {
     pub fn perform(&self, round: &Round, index: usize, operation: impl FnOnce(Op)) {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         wait_for(|| self.waiting.load(Ordering::Acquire) >= 2);
-        for _ in 0..round.delays[index] {
-            spin_loop();
+        // No pause: in an emulated processor each takes a microsecond.
+        for turn in 0..round.delays[index] {
+            black_box(turn);
         }
         let op = round.ops[index];
         if op.ends_its_process() {
