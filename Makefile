@@ -5,7 +5,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help demo test soak bench bench-scale shell kernel module modules_install install lint uapi-doc clean distclean
+.PHONY: help demo test mutants soak bench bench-scale shell kernel module modules_install install lint uapi-doc clean distclean
 
 help:
 	@echo 'Remote shared memory for Linux'
@@ -19,6 +19,7 @@ help:
 	@echo '  make install          build the C library and the tools; install them, headers, documentation, udev rule'
 	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
 	@echo
+	@echo '  make mutants          that a test fails for each remedy of the module that is left out; half an hour'
 	@echo '  make soak             the tests with full counts; takes hours'
 	@echo '  make bench            what segments cost beside memfd, shm, process_vm_readv, sockets, pipes'
 	@echo '  make bench-scale      what operations cost among 10 and among 100,000 segments; two minutes'
@@ -28,15 +29,17 @@ help:
 	@echo '  make distclean        remove the whole cache: toolchain, kernels, builds'
 	@echo
 	@echo 'Variables'
-	@echo '  KERNEL=7.2            demo, shell, kernel, bench, bench-scale: a series, a version, newest (default), or debug'
+	@echo '  KERNEL=7.2            demo, shell, kernel, bench, bench-scale: a series, a version, newest (default), or debug;'
+	@echo '                        mutants: what stands for stock kernels'
 	@echo '  FLAVOUR=amd64         Debian kernel flavour (default cloud-amd64)'
 	@echo '  FILE=path             demo: the file to share (default: the source tarball of the kernel)'
 	@echo '  ACCEL=tcg|kvm|icount  how QEMU runs guests (default: KVM only where it is known to work;'
 	@echo '                        benchmarks: icount, which counts instructions)'
 	@echo '  KERNELS=stock|debug   test: only these kernels (default all)'
-	@echo '  T=name                test: only tests with this in their names'
+	@echo '  T=name                test: only tests with this in their names; mutants: only such mutants'
 	@echo '  MODE=icount|smp       bench: count instructions (default), or measure time on CPUS=2 processors'
 	@echo '  ACCEPT=1              bench: keep the result in the tree, to compare later ones with'
+	@echo '  CHECK=1               mutants: that the same tests pass with the real module, too'
 	@echo '  PREFIX, LIBDIR, SYSCONFDIR, DESTDIR  install: where to (default /usr/local, its lib, /etc)'
 	@echo '  XDG_CACHE_HOME=dir    where the cache is (default ~/.cache); it needs 12 GiB'
 
@@ -45,6 +48,9 @@ demo:
 
 test:
 	@KERNELS='$(KERNELS)' T='$(T)' SOAK='$(SOAK)' ACCEL='$(ACCEL)' scripts/test
+
+mutants:
+	@KERNEL='$(KERNEL)' T='$(T)' CHECK='$(CHECK)' ACCEL='$(ACCEL)' scripts/mutants
 
 soak:
 	@KERNELS='$(KERNELS)' T='$(T)' SOAK=1 ACCEL='$(ACCEL)' scripts/test

@@ -251,3 +251,41 @@ fn creating_while_the_memory_goes_away() {
     drop(controller);
     books.balance();
 }
+
+/// A page is exchanged for another while it is being exported: importers see the one that the
+/// exporter has then, or nothing.
+#[test]
+fn creating_while_pages_are_exchanged() {
+    let books = Books::open();
+    let controller = raw::controller();
+    for turn in 0..rounds(60) {
+        // Pinned in several steps, between which others get at the mappings.
+        let memory = Map::anonymous(2048 * PAGE);
+        let start = Barrier::new(2);
+        let result = std::thread::scope(|scope| {
+            let create = scope.spawn(|| {
+                start.wait();
+                raw::create(&controller, memory.addr(), memory.len as u64)
+            });
+            start.wait();
+            (0..turn * 2000).for_each(|_| std::hint::spin_loop());
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+            // SAFETY: replaces a part of a mapping of ours.
+            let base = unsafe { libc::mmap(memory.at(0).cast(), PAGE, READ | WRITE, flags, -1, 0) };
+            assert_eq!(base, memory.at(0).cast(), "mmap");
+            create.join().expect("creating thread")
+        });
+        let export = result.expect("create");
+        match raw::publish(&export, 0, &[]) {
+            Ok(id) => {
+                memory.store(0, OLD);
+                let remote = Remote::of(id);
+                assert_eq!(remote.window.load(0), OLD, "turn {turn}");
+            }
+            // Exchanged afterwards.
+            Err(failure) => assert_eq!(failure, DEAD, "turn {turn}"),
+        }
+    }
+    drop(controller);
+    books.balance();
+}

@@ -9,7 +9,7 @@ use rsm_sys::*;
 use crate::common::books::Books;
 use crate::common::control_group::Group;
 use crate::common::memory::Map;
-use crate::common::process::{spawn, Steps};
+use crate::common::process::{in_child, spawn, Steps};
 use crate::common::raw::{self, PAGE};
 use crate::common::wait_until;
 use crate::exporter::{huge, run_exporter, small};
@@ -80,5 +80,27 @@ fn an_importer_without_memory_holds_up_nobody() {
     importer.await_step(&steps, 2);
     importer.join();
     drop((pair, other, steps, group));
+    books.balance();
+}
+
+/// What is behind revoked windows counts as memory of the process that touches it.
+#[test]
+fn what_is_behind_revoked_windows_is_charged() {
+    let books = Books::open();
+    let group = Group::new("importer");
+    let pair = Pair::new(512);
+    pair.destroy();
+    in_child(|| {
+        group.enter();
+        // The page table does not count as one of them.
+        pair.window.store(0, OLD);
+        let before = group.current();
+        pair.window.mark(OLD);
+        let charged = group.current().saturating_sub(before);
+        // The kernel charges some dozens of pages in advance.
+        let least = 400 * PAGE as u64;
+        assert!(charged >= least, "{charged} bytes of 511 pages");
+    });
+    drop((pair, group));
     books.balance();
 }

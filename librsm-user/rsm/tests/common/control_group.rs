@@ -35,6 +35,12 @@ impl Group {
         self.set("cgroup.procs", "0");
     }
 
+    /// Bytes that its processes have.
+    pub fn current(&self) -> u64 {
+        let text = fs::read_to_string(self.path.join("memory.current")).expect("memory.current");
+        text.trim().parse().expect("a number")
+    }
+
     /// How often something has happened: "max" (at the limit), "oom_kill".
     pub fn events(&self, what: &str) -> u64 {
         let text = fs::read_to_string(self.path.join("memory.events")).expect("memory.events");

@@ -221,6 +221,15 @@ fn effective_ids_of_the_importer_count() {
                 assert_eq!(libc::setresuid(1000, 1001, 1000), 0);
             }
             assert_rights("effective ids of another", id, 4);
+            // Those that count for files do not.
+            // SAFETY: as above, to ids that it has.
+            unsafe {
+                libc::setfsgid(2000);
+                libc::setfsuid(1000);
+                assert_eq!(libc::setfsgid(2000), 2000);
+                assert_eq!(libc::setfsuid(1000), 1000);
+            }
+            assert_rights("effective ids of another, files as the owner", id, 4);
         });
     });
 }

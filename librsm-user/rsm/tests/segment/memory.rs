@@ -213,6 +213,31 @@ fn huge_pages_are_mapped_by_huge_entries() {
     books.balance();
 }
 
+/// Addresses of windows are chosen so that they fit the memory, wherever in a huge page it begins.
+#[test]
+fn unaligned_parts_of_huge_pages_are_mapped_by_huge_entries() {
+    const LEN: usize = 16 << 20;
+    let books = Books::open();
+    for skipped in [1, 100, 511] {
+        let whole = huge_memory(LEN + HUGE);
+        let (begin, rest) = (whole.at(0), whole.at(skipped * PAGE));
+        std::mem::forget(whole);
+        // SAFETY: the first pages of a mapping of ours, which nothing refers to any more.
+        let memory = unsafe {
+            assert_eq!(libc::munmap(begin.cast(), skipped * PAGE), 0);
+            Map::adopt(rest, LEN + HUGE - skipped * PAGE)
+        };
+        let (tables, _) = cost_of_mapping(memory);
+        if only_small_entries() {
+            assert!((32..=44).contains(&tables), "{skipped}: {tables} KiB");
+        } else {
+            // One for each end, and two of a higher level.
+            assert!(tables <= 16, "{skipped}: {tables} KiB of page tables");
+        }
+    }
+    books.balance();
+}
+
 #[test]
 fn parts_of_huge_pages() {
     let memory = huge_memory(2 * HUGE);
