@@ -258,7 +258,7 @@ fn creating_while_the_memory_goes_away() {
 fn creating_while_pages_are_exchanged() {
     let books = Books::open();
     let controller = raw::controller();
-    for turn in 0..rounds(60) {
+    for turn in 0..rounds(30) {
         // Pinned in several steps, between which others get at the mappings.
         let memory = Map::anonymous(2048 * PAGE);
         let start = Barrier::new(2);
@@ -268,7 +268,7 @@ fn creating_while_pages_are_exchanged() {
                 raw::create(&controller, memory.addr(), memory.len as u64)
             });
             start.wait();
-            (0..turn * 2000).for_each(|_| std::hint::spin_loop());
+            (0..turn * 4000).for_each(|_| std::hint::spin_loop());
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
             // SAFETY: replaces a part of a mapping of ours.
             let base = unsafe { libc::mmap(memory.at(0).cast(), PAGE, READ | WRITE, flags, -1, 0) };
