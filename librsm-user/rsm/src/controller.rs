@@ -3,16 +3,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use rsm_sys::{rsm_attributes, rsm_query, rsm_topology};
 
 use crate::attributes::{Attributes, Topology};
+use crate::counted::Counted;
 use crate::descriptor::above_standard;
 use crate::error::{Error, Result, Status};
 use crate::id::NodeId;
 use crate::ioctl;
+use crate::room::Room;
 use crate::status_table::StatusTable;
 
 /// An open controller.
@@ -28,7 +29,7 @@ use crate::status_table::StatusTable;
 pub struct Controller {
     device: File,
     query: rsm_query,
-    status: Arc<StatusTable>,
+    status: Counted<StatusTable>,
 }
 
 /// Name of the only controller there is.
@@ -42,6 +43,7 @@ impl Controller {
     ///
     /// Fails with [`Status::CtlrNotPresent`] when the module is not loaded.
     pub fn open() -> Result<Self> {
+        let room = Room::new()?;
         let device = OpenOptions::new()
             .read(true)
             .write(true)
@@ -51,11 +53,11 @@ impl Controller {
         let mut query = rsm_query::default();
         // SAFETY: the command takes no addresses.
         unsafe { ioctl::run(device.as_fd(), &mut query)? };
-        let status = Arc::new(StatusTable::map(device.as_fd(), query.status_slots)?);
+        let status = StatusTable::map(device.as_fd(), query.status_slots)?;
         Ok(Self {
             device,
             query,
-            status,
+            status: Counted::new(room, status),
         })
     }
 
@@ -130,7 +132,7 @@ impl Controller {
         Ok(command.into())
     }
 
-    pub(crate) fn status_table(&self) -> &Arc<StatusTable> {
+    pub(crate) fn status_table(&self) -> &Counted<StatusTable> {
         &self.status
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::id::{NodeId, SegmentId};
 use crate::ioctl;
 use crate::shared::{Access, SharedBytes};
-use crate::signal::Signal;
+use crate::signal::{Signal, SignalRoom};
 
 /// One entry of an access list: who on a node may do what.
 ///
@@ -91,6 +91,10 @@ impl ExportOptions {
         controller: &Controller,
         memory: M,
     ) -> Result<ExportSegment<M>, CreateError<M>> {
+        let room = match SignalRoom::new() {
+            Ok(room) => room,
+            Err(error) => return Err(CreateError { error, memory }),
+        };
         let (base, length) = memory.range();
         let mut command = rsm_export_create {
             addr: base.as_ptr() as u64,
@@ -106,7 +110,7 @@ impl ExportOptions {
         });
         match fd {
             Ok(fd) => Ok(ExportSegment {
-                signal: Signal::new(fd),
+                signal: Signal::new(room, fd),
                 memory,
             }),
             Err(error) => Err(CreateError { error, memory }),

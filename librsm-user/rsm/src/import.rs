@@ -15,7 +15,7 @@ use crate::id::{NodeId, SegmentId};
 use crate::ioctl;
 use crate::mapping::Mapping;
 use crate::shared::Access;
-use crate::signal::Signal;
+use crate::signal::{Signal, SignalRoom};
 use crate::status_table::Liveness;
 use crate::window::{Window, WindowCell, WindowKind};
 
@@ -74,6 +74,8 @@ impl ImportOptions {
         node: NodeId,
         id: SegmentId,
     ) -> Result<ImportSegment> {
+        let window = WindowCell::new()?;
+        let room = SignalRoom::new()?;
         let mut command = rsm_import_connect {
             node: node.get(),
             segment_id: id.get(),
@@ -87,7 +89,7 @@ impl ImportOptions {
         let fd = above_standard(unsafe { OwnedFd::from_raw_fd(command.fd) })?;
         let table = controller.status_table();
         Ok(ImportSegment {
-            window: WindowCell::empty(),
+            window,
             liveness: Liveness::new(table, command.status_slot, command.generation)?,
             mode: AtomicU8::new(BarrierMode::default() as u8),
             access: self.access,
@@ -95,7 +97,7 @@ impl ImportOptions {
                 .length
                 .try_into()
                 .map_err(|_| Error::Rsm(Status::BadLength))?,
-            signal: Signal::new(fd),
+            signal: Signal::new(room, fd),
         })
     }
 }
@@ -281,11 +283,11 @@ impl ImportSegment {
         if let Some(window) = self.window.get() {
             return Ok(&window.mapping);
         }
-        let made = self.map().map(|mapping| {
+        let made = self.map().and_then(|mapping| {
             let kind = WindowKind::Implicit;
-            // Another thread may be faster; then its window is as good.
-            self.window.set(Window { mapping, kind }).is_ok()
+            self.window.set(Window { mapping, kind })
         });
+        // Another thread may be faster; then its window is as good.
         match (self.window.get(), made) {
             (Some(window), _) => Ok(&window.mapping),
             (None, Err(error)) => Err(error),
@@ -321,9 +323,7 @@ impl ImportSegment {
             return Err(Error::Rsm(Status::BadSegHndl));
         }
         let (mapping, kind) = (window, WindowKind::Explicit);
-        self.window
-            .set(Window { mapping, kind })
-            .map_err(|_| Error::Rsm(Status::SegAlreadyMapped))
+        self.window.set(Window { mapping, kind })
     }
 
     /// Takes the window away, if there is one; the next transfer makes another. Dropping

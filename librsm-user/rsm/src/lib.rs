@@ -83,6 +83,16 @@
 //! segment is of the wrong kind), the remaining ones are those of the RSMAPI:
 //! [`Status`] has them all.
 //!
+//! # When memory is short
+//!
+//! Memory of the heap that is refused is a failure, [`Status::InsufficientMem`], of those
+//! who need some: [`Controller::open`], [`ExportSegment::create`], [`ImportSegment::connect`],
+//! [`wait_any`]. They have it before they ask the module for anything, so nothing has
+//! changed. All others need none, nor do mappings, transfers and drops; except for the
+//! second of two threads that make an import's window at the same moment, for paths of 384
+//! bytes and more, and for errors that become text or an [`std::io::Error`], where the
+//! standard library ends the process.
+//!
 //! # fork
 //!
 //! Descriptors and mappings are inherited, and nothing here takes a lock that a child could
@@ -101,6 +111,7 @@ mod barrier;
 mod buffer;
 mod controller;
 mod copy;
+mod counted;
 mod cursor;
 mod descriptor;
 mod error;
@@ -109,6 +120,7 @@ mod id;
 mod import;
 mod ioctl;
 mod mapping;
+mod room;
 mod scatter;
 mod segment_ids;
 mod shared;

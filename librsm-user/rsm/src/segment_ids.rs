@@ -10,7 +10,9 @@
 //! reserved   SUNWfoo      0x600000  1000
 //! ```
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use crate::error::{Error, Result, Status};
@@ -58,8 +60,8 @@ impl SegmentIdRange {
 
     /// As [`of`](Self::of), with another file.
     pub fn of_file(path: impl AsRef<Path>, application: impl AsRef<[u8]>) -> Result<Self> {
-        match fs::read(path) {
-            Ok(content) => Self::find(&content, application),
+        match File::open(path) {
+            Ok(file) => Self::read(file, application.as_ref()),
             Err(_) => Err(Error::Rsm(Status::BadConf)),
         }
     }
@@ -70,12 +72,19 @@ impl SegmentIdRange {
     /// upper or lower case. A line before it that is neither a comment nor has four fields
     /// makes the file malformed, also an empty one; lines after it do not matter.
     pub fn find(content: &[u8], application: impl AsRef<[u8]>) -> Result<Self> {
-        for line in pieces(content) {
+        Self::read(content, application.as_ref())
+    }
+
+    /// Needs no memory but its own.
+    fn read(source: impl Read, application: &[u8]) -> Result<Self> {
+        const BAD_CONF: Error = Error::Rsm(Status::BadConf);
+        let mut pieces = Pieces::of(source);
+        while let Some(line) = pieces.next().map_err(|_| BAD_CONF)? {
             match Line::parse(line) {
                 Line::Comment => {}
-                Line::Malformed => return Err(Error::Rsm(Status::BadConf)),
-                Line::Fields(fields) if fields.are_of(application.as_ref()) => {
-                    return fields.range().ok_or(Error::Rsm(Status::BadConf));
+                Line::Malformed => return Err(BAD_CONF),
+                Line::Fields(fields) if fields.are_of(application) => {
+                    return fields.range().ok_or(BAD_CONF);
                 }
                 Line::Fields(_) => {}
             }
@@ -113,9 +122,42 @@ impl SegmentIdRange {
 }
 
 /// The lines of a file, and the pieces of those that are too long for one.
-fn pieces(content: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = content.split_inclusive(|&byte| byte == b'\n');
-    lines.flat_map(|line| line.chunks(PIECE))
+struct Pieces<R> {
+    source: R,
+    buffer: [u8; PIECE],
+    /// What was read and has not been handed out.
+    rest: Range<usize>,
+}
+
+impl<R: Read> Pieces<R> {
+    const fn of(source: R) -> Self {
+        Self {
+            source,
+            buffer: [0; PIECE],
+            rest: 0..0,
+        }
+    }
+
+    /// The next one, with the end of its line; `None` at the end of the file.
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.buffer.copy_within(self.rest.clone(), 0);
+        let mut end = self.rest.len();
+        let len = loop {
+            let newline = self.buffer[..end].iter().position(|&byte| byte == b'\n');
+            if let Some(place) = newline {
+                break place + 1;
+            }
+            // Nothing is read where there is no room for it, either.
+            match self.source.read(&mut self.buffer[end..]) {
+                Ok(0) => break end,
+                Ok(more) => end += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        self.rest = len..end;
+        Ok((len > 0).then(|| &self.buffer[..len]))
+    }
 }
 
 enum Line<'a> {
@@ -249,6 +291,35 @@ mod tests {
         assert_eq!(find(&format!("{comment}reserved x 1 2"), "x"), Ok((1, 2)));
         let comment = "#".repeat(254);
         assert_eq!(find(&format!("{comment}reserved x 1 2"), "x"), BAD_CONF);
+    }
+
+    /// A file that is read a few bytes at a time, and then is or is not at its end.
+    struct Slow<'a>(&'a [u8], bool);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let len = into.len().min(3);
+            match self.0.read(&mut into[..len])? {
+                0 if len > 0 && self.1 => Err(io::ErrorKind::Other.into()),
+                got => Ok(got),
+            }
+        }
+    }
+
+    #[test]
+    fn files_that_come_in_pieces() {
+        let comment = "#".repeat(254);
+        let file = format!("# a\n{comment}\n#{comment}reserved x 1 2\nreserved y 3 4");
+        let find = |application, fails| {
+            SegmentIdRange::read(Slow(file.as_bytes(), fails), application)
+                .map(|range| (range.base().get(), range.len()))
+                .map_err(|error| error.status())
+        };
+        assert_eq!(find(b"x", false), Ok((1, 2)));
+        assert_eq!(find(b"x", true), Ok((1, 2)), "no further than it");
+        assert_eq!(find(b"y", false), Ok((3, 4)));
+        assert_eq!(find(b"z", false), BAD_APPID);
+        assert_eq!(find(b"z", true), BAD_CONF);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! Signals: counted events that an exporter and its importers post to each other.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -10,8 +9,10 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use rsm_sys::{rsm_event_post, rsm_event_wait, RSM_EVENT_NO_ACCUMULATE};
 
+use crate::counted::{Counted, Shared};
 use crate::error::{Error, Result, Status};
 use crate::ioctl;
+use crate::room::Room;
 
 /// How an event is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,19 +56,22 @@ pub enum Post {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Signal {
-    segment: Arc<OwnedFd>,
+    segment: Counted<OwnedFd>,
 }
 
+/// Memory for a signal, to be had before its segment is made.
+pub(crate) type SignalRoom = Room<Shared<OwnedFd>>;
+
 impl Signal {
-    pub(crate) fn new(segment: OwnedFd) -> Self {
+    pub(crate) fn new(room: SignalRoom, segment: OwnedFd) -> Self {
         Self {
-            segment: Arc::new(segment),
+            segment: Counted::new(room, segment),
         }
     }
 
     /// Are both of one segment?
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.segment, &other.segment)
+        self.segment.is(&other.segment)
     }
 
     /// Posts an event. Waits for nobody.
@@ -209,7 +213,8 @@ impl AsRawFd for Readiness {
 /// that has, and returns their places in `signals`, in ascending order.
 ///
 /// Fails as [`Signal::wait`] does. When a connection has ended that was to wake its
-/// waiters, that is the failure, unless another segment has an event.
+/// waiters, that is the failure, unless another segment has an event. Without memory for
+/// the answer it fails with [`Status::InsufficientMem`], and takes no event.
 ///
 /// ```no_run
 /// # use rsm::*;
@@ -227,16 +232,17 @@ impl AsRawFd for Readiness {
 /// ```
 pub fn wait_any(signals: &[&Signal], timeout: Option<Duration>) -> Result<Vec<usize>> {
     let deadline = timeout.and_then(|time| Instant::now().checked_add(time));
-    let mut entries: Vec<PollFd<'_>> = signals
-        .iter()
-        .map(|signal| PollFd::new(signal.as_fd(), PollFlags::POLLRDNORM))
-        .collect();
+    let mut taken = with_capacity(signals.len())?;
+    let mut entries = with_capacity(signals.len())?;
+    for signal in signals {
+        entries.push(PollFd::new(signal.as_fd(), PollFlags::POLLRDNORM));
+    }
     loop {
         let left = deadline.map(|time| time.saturating_duration_since(Instant::now()));
         let patience = left.map_or(-1, milliseconds);
         let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::NONE);
         poll(&mut entries, patience).map_err(failed_poll)?;
-        let (taken, failure) = take_one_each(signals, &entries);
+        let failure = take_one_each(signals, &entries, &mut taken);
         if !taken.is_empty() {
             return Ok(taken);
         }
@@ -250,9 +256,22 @@ pub fn wait_any(signals: &[&Signal], timeout: Option<Duration>) -> Result<Vec<us
     }
 }
 
-/// Takes an event from each segment that was seen to have one.
-fn take_one_each(signals: &[&Signal], entries: &[PollFd<'_>]) -> (Vec<usize>, Option<Error>) {
-    let mut taken = Vec::new();
+/// An empty list that so many fit into.
+fn with_capacity<T>(count: usize) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    match list.try_reserve_exact(count) {
+        Ok(()) => Ok(list),
+        Err(_) => Err(Error::Rsm(Status::InsufficientMem)),
+    }
+}
+
+/// Takes an event from each segment that was seen to have one, and adds its place to
+/// `taken`, which has the capacity. Returns the first failure.
+fn take_one_each(
+    signals: &[&Signal],
+    entries: &[PollFd<'_>],
+    taken: &mut Vec<usize>,
+) -> Option<Error> {
     let mut failure = None;
     for (place, (signal, entry)) in signals.iter().zip(entries).enumerate() {
         if entry.any() != Some(false) {
@@ -263,7 +282,7 @@ fn take_one_each(signals: &[&Signal], entries: &[PollFd<'_>]) -> (Vec<usize>, Op
             }
         }
     }
-    (taken, failure)
+    failure
 }
 
 /// `poll` fails with codes of its own.

@@ -7,10 +7,10 @@ use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{fence, AtomicU64, Ordering};
-use std::sync::Arc;
 
 use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 
+use crate::counted::Counted;
 use crate::error::{Error, Result, Status};
 
 /// The table of one controller descriptor. Owns its mapping.
@@ -75,7 +75,7 @@ pub(crate) struct Liveness {
     slot: NonNull<AtomicU64>,
     generation: u64,
     /// Keeps the slot mapped.
-    _table: Arc<StatusTable>,
+    _table: Counted<StatusTable>,
 }
 
 // SAFETY: the slot is only read, atomically.
@@ -84,11 +84,11 @@ unsafe impl Send for Liveness {}
 unsafe impl Sync for Liveness {}
 
 impl Liveness {
-    pub(crate) fn new(table: &Arc<StatusTable>, slot: u32, generation: u64) -> Result<Self> {
+    pub(crate) fn new(table: &Counted<StatusTable>, slot: u32, generation: u64) -> Result<Self> {
         Ok(Self {
             slot: table.slot(slot)?,
             generation,
-            _table: Arc::clone(table),
+            _table: table.clone(),
         })
     }
 

@@ -2,10 +2,13 @@
 //! The window of an import that transfers go through: none at first, then one, until it is
 //! taken out.
 
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::error::{Error, Result, Status};
 use crate::mapping::Mapping;
+use crate::room::Room;
 
 /// How an import came by its window.
 ///
@@ -32,13 +35,18 @@ pub(crate) struct Window {
 #[derive(Debug)]
 pub(crate) struct WindowCell {
     window: AtomicPtr<Window>,
+    /// Memory for the next window, so that none is needed to map: null while there is a
+    /// window, or a thread is about to set one.
+    room: AtomicPtr<MaybeUninit<Window>>,
 }
 
 impl WindowCell {
-    pub(crate) const fn empty() -> Self {
-        Self {
+    /// Without a window. Fails with [`Status::InsufficientMem`].
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
             window: AtomicPtr::new(ptr::null_mut()),
-        }
+            room: AtomicPtr::new(Room::new()?.into_raw()),
+        })
     }
 
     #[inline]
@@ -48,18 +56,39 @@ impl WindowCell {
         unsafe { self.window.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Puts `window` there if there is none; returns it otherwise.
-    pub(crate) fn set(&self, window: Window) -> Result<(), Window> {
-        let new = Box::into_raw(Box::new(window));
+    /// Puts `window` there if there is none; drops it otherwise, and fails with
+    /// [`Status::SegAlreadyMapped`]. A thread that comes while another sets one needs memory.
+    pub(crate) fn set(&self, window: Window) -> Result<()> {
+        if self.get().is_some() {
+            return Err(Error::Rsm(Status::SegAlreadyMapped));
+        }
+        let room = match self.take_room() {
+            Some(room) => room,
+            None => Room::new()?,
+        };
+        let new = Box::into_raw(room.fill(window));
         let old = ptr::null_mut();
         match self
             .window
             .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed)
         {
             Ok(_) => Ok(()),
-            // SAFETY: made above, and not published.
-            Err(_) => Err(*unsafe { Box::from_raw(new) }),
+            Err(_) => {
+                // SAFETY: made above, and not published.
+                drop(unsafe { Box::from_raw(new) });
+                Err(Error::Rsm(Status::SegAlreadyMapped))
+            }
         }
+    }
+
+    fn take_room(&self) -> Option<Room<Window>> {
+        self.exchange_room(ptr::null_mut())
+    }
+
+    fn exchange_room(&self, new: *mut MaybeUninit<Window>) -> Option<Room<Window>> {
+        let old = self.room.swap(new, Ordering::AcqRel);
+        // SAFETY: null, or a room that was left there, which nobody else has taken.
+        (!old.is_null()).then(|| unsafe { Room::from_raw(old) })
     }
 
     pub(crate) fn take(&mut self) -> Option<Window> {
@@ -72,13 +101,19 @@ impl WindowCell {
     /// Nobody has what [`get`](Self::get) returned.
     pub(crate) unsafe fn take_shared(&self) -> Option<Window> {
         let window = self.window.swap(ptr::null_mut(), Ordering::AcqRel);
-        // SAFETY: null, or a box of ours to which no borrow is left.
-        (!window.is_null()).then(|| *unsafe { Box::from_raw(window) })
+        if window.is_null() {
+            return None;
+        }
+        // SAFETY: a box of ours to which no borrow is left.
+        let (window, room) = Room::of(unsafe { Box::from_raw(window) });
+        drop(self.exchange_room(room.into_raw()));
+        Some(window)
     }
 }
 
 impl Drop for WindowCell {
     fn drop(&mut self) {
         drop(self.take());
+        drop(self.take_room());
     }
 }
