@@ -16,6 +16,7 @@ use rsm::{Controller, Error, Result, Status};
 use crate::abi::{rsmapi_controller_attr_t, rsmapi_controller_handle_t};
 use crate::handle::{self, CONTROLLER};
 use crate::result::{entry, fail};
+use crate::room::Room;
 
 /// The open driver, or null.
 static DRIVER: AtomicPtr<Controller> = AtomicPtr::new(ptr::null_mut());
@@ -24,7 +25,8 @@ static DRIVER: AtomicPtr<Controller> = AtomicPtr::new(ptr::null_mut());
 pub(crate) fn driver() -> Result<&'static Controller> {
     let mut driver = DRIVER.load(Ordering::Acquire);
     if driver.is_null() {
-        let new = Box::into_raw(Box::new(Controller::open()?));
+        let room = Room::new()?;
+        let new = Box::into_raw(room.fill(Controller::open()?));
         let old = ptr::null_mut();
         driver = match DRIVER.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => new,

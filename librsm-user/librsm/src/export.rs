@@ -15,7 +15,7 @@ use crate::abi::{
     RSM_ALLOW_REBIND,
 };
 use crate::controller;
-use crate::handle::{self, Object};
+use crate::handle::{self, Object, Place};
 use crate::poll::References;
 use crate::result::{entry, fail};
 
@@ -92,15 +92,24 @@ pub unsafe extern "C" fn rsm_memseg_export_create(
         }
         // SAFETY: the caller passes a place for it.
         unsafe { memseg.write(ptr::null_mut()) };
+        let memory = memory(vaddr, length)?;
+        // The driver says so, too, but memory of our own comes in between.
+        if length == 0 {
+            return fail(Status::BadLength);
+        }
+        if (vaddr.addr() | length) % controller.page_size() != 0 {
+            return fail(Status::BadMemAlignment);
+        }
+        let place = Place::new()?;
         let segment = ExportOptions::new()
             .allow_rebind(flags & RSM_ALLOW_REBIND != 0)
-            .create(controller, memory(vaddr, length)?)
+            .create(controller, memory)
             .map_err(|failure| controller::reason(controller, failure.error))?;
-        let handle = handle::insert(Export {
+        let handle = place.fill(Export {
             signal: segment.signal().clone(),
             segment: Mutex::new(segment),
             references: References::none(),
-        })?;
+        });
         // SAFETY: as above.
         unsafe { memseg.write(handle.cast()) };
         Ok(())

@@ -7,6 +7,7 @@
 //! touching memory that may not be there. Slots are taken and given back without a lock.
 
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -14,12 +15,13 @@ use rsm::{Result, Status};
 
 use crate::chunks::{Chunks, Zeroed, CAPACITY};
 use crate::result::fail;
+use crate::room::Room;
 
 /// Kinds are odd: no pointer to anything but bytes is a handle.
 const KIND_BITS: u32 = 3;
 const SLOT_BITS: u32 = 21;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
-const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
+const SLOT_MASK: u64 = CAPACITY as u64 - 1;
 const GENERATION_SHIFT: u32 = KIND_BITS + SLOT_BITS;
 const GENERATION_MASK: u64 = u64::MAX >> GENERATION_SHIFT;
 
@@ -101,28 +103,57 @@ const fn changed(head: u64, first: u32) -> u64 {
     ((head >> 32).wrapping_add(1) << 32) | first as u64
 }
 
-/// Takes a slot that was never used.
+/// Takes a slot that was never used; none beyond the capacity or without memory.
 fn take_fresh() -> Option<u32> {
-    let more = |used| (used < CAPACITY as u32).then_some(used + 1);
+    let more = |used| SLOTS.get_or_make(used as usize).map(|_| used + 1);
     USED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
         .ok()
 }
 
-/// Gives `object` a handle.
-pub(crate) fn insert<T: Object>(object: T) -> Result<*mut c_void> {
-    let Some((index, slot)) = pop_free()
-        .or_else(take_fresh)
-        .and_then(|index| Some((index, SLOTS.get_or_make(index as usize)?)))
-    else {
-        return fail(Status::InsufficientMem);
-    };
-    let generation = slot.generation.load(Ordering::Relaxed) % GENERATION_MASK + 1;
-    slot.generation.store(generation, Ordering::Relaxed);
-    let object = Box::into_raw(Box::new(object));
-    slot.object.store(object.cast(), Ordering::Relaxed);
-    let handle = compose(T::KIND, index.into(), generation);
-    slot.handle.store(handle.addr() as u64, Ordering::Release);
-    Ok(handle)
+/// All that a handle needs, before there is an object. Dropping it gives it back.
+pub(crate) struct Place<T: Object> {
+    slot: FreeSlot,
+    room: Room<T>,
+}
+
+/// A slot that was taken and has no object.
+struct FreeSlot {
+    index: u32,
+    slot: &'static Slot,
+}
+
+impl Drop for FreeSlot {
+    fn drop(&mut self) {
+        push_free(self.index, self.slot);
+    }
+}
+
+impl<T: Object> Place<T> {
+    /// Fails with [`Status::InsufficientMem`].
+    pub(crate) fn new() -> Result<Self> {
+        let room = Room::new()?;
+        let index = pop_free().or_else(take_fresh);
+        match index.and_then(|index| Some((index, SLOTS.get(index as usize)?))) {
+            Some((index, slot)) => Ok(Self {
+                slot: FreeSlot { index, slot },
+                room,
+            }),
+            None => fail(Status::InsufficientMem),
+        }
+    }
+
+    /// Gives `object` a handle.
+    pub(crate) fn fill(self, object: T) -> *mut c_void {
+        let Self { slot: free, room } = self;
+        let FreeSlot { index, slot } = *ManuallyDrop::new(free);
+        let generation = slot.generation.load(Ordering::Relaxed) % GENERATION_MASK + 1;
+        slot.generation.store(generation, Ordering::Relaxed);
+        let object = Box::into_raw(room.fill(object));
+        slot.object.store(object.cast(), Ordering::Relaxed);
+        let handle = compose(T::KIND, index.into(), generation);
+        slot.handle.store(handle.addr() as u64, Ordering::Release);
+        handle
+    }
 }
 
 #[inline]
@@ -159,7 +190,7 @@ pub(crate) unsafe fn remove<T: Object>(handle: *const c_void) -> Option<Box<T>> 
         .ok()?;
     let object = slot.object.swap(ptr::null_mut(), Ordering::Relaxed);
     push_free(index, slot);
-    // SAFETY: a box made by `insert`, of this type, and nobody else has taken it.
+    // SAFETY: a box made by `Place::fill`, of this type, and nobody else has taken it.
     Some(unsafe { Box::from_raw(object.cast()) })
 }
 
@@ -175,6 +206,10 @@ mod tests {
     struct B;
     impl Object for B {
         const KIND: u64 = 5;
+    }
+
+    fn insert(object: A) -> Result<*mut c_void> {
+        Ok(Place::new()?.fill(object))
     }
 
     fn value(handle: *const c_void) -> Option<u32> {
@@ -208,6 +243,11 @@ mod tests {
         ] {
             assert_eq!(value(made_up), None, "{made_up:?}");
         }
+    }
+
+    #[test]
+    fn places_that_are_given_back_do_not_run_out() {
+        assert!((0..=CAPACITY).all(|_| Place::<A>::new().is_ok()));
     }
 
     #[test]

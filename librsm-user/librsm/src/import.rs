@@ -17,7 +17,7 @@ use crate::abi::{
     RSM_PERM_WRITE,
 };
 use crate::controller;
-use crate::handle::{self, Object};
+use crate::handle::{self, Object, Place};
 use crate::poll::References;
 use crate::result::{entry, fail};
 
@@ -81,15 +81,16 @@ pub unsafe extern "C" fn rsm_memseg_import_connect(
         }
         // SAFETY: the caller passes a place for it.
         unsafe { im_memseg.write(ptr::null_mut()) };
+        let place = Place::new()?;
         let access = Access::from_permission(perm).ok_or(Status::PermDenied)?;
         let (node, id) = (NodeId::new(node_id), SegmentId::new(segment_id));
-        let handle = handle::insert(Import {
+        let handle = place.fill(Import {
             segment: ImportSegment::connect(controller, node, id, access)
                 .map_err(|error| controller::reason(controller, error))?,
             mapping: Mutex::new(()),
             barrier: AtomicPtr::new(ptr::null_mut()),
             references: References::none(),
-        })?;
+        });
         // SAFETY: as above.
         unsafe { im_memseg.write(handle.cast()) };
         Ok(())

@@ -20,6 +20,7 @@ mod handle;
 mod import;
 mod poll;
 mod result;
+mod room;
 mod scatter;
 mod segment_ids;
 mod signal;

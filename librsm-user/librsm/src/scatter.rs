@@ -11,7 +11,7 @@ use crate::abi::{
     RSM_HANDLE_TYPE, RSM_IMPLICIT_SIGPOST, RSM_SIGPOST_NO_ACCUMULATE, RSM_VA_TYPE,
 };
 use crate::controller;
-use crate::handle::{self, Object};
+use crate::handle::{self, Object, Place};
 use crate::import::Import;
 use crate::result::{entry, fail};
 
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn rsm_create_localmemory_handle(
         if base.checked_add(length).is_none() {
             return fail(Status::BadLength);
         }
-        let handle = handle::insert(LocalMemory { base, length })?;
+        let handle = Place::new()?.fill(LocalMemory { base, length });
         // SAFETY: the caller passes a place for it.
         unsafe { l_handle.write(handle.cast()) };
         Ok(())

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use std::ptr;
 
 use nix::libc::{calloc, free};
-use rsm::Status;
+use rsm::{Result, Status};
 
 use crate::abi::rsm_topology_t;
 use crate::controller;
@@ -21,22 +21,36 @@ pub unsafe extern "C" fn rsm_get_interconnect_topology(
         }
         // SAFETY: the caller passes a place for it.
         unsafe { topology_data.write(ptr::null_mut()) };
-        let topology = controller::driver()?.topology()?;
-        if topology.remote_controllers() != 0 {
-            // Of a later driver: not known how to ask for them.
-            return fail(Status::InternalError);
+        // Had before the driver is opened, which then stays open.
+        // SAFETY: a block of memory, all of which may be zero.
+        let data: *mut rsm_topology_t = unsafe { calloc(1, size_of::<rsm_topology_t>()).cast() };
+        if data.is_null() {
+            return fail(Status::InsufficientMem);
         }
-        // SAFETY: all of it may be zero.
-        unsafe {
-            let data: *mut rsm_topology_t = calloc(1, size_of::<rsm_topology_t>()).cast();
-            if data.is_null() {
-                return fail(Status::InsufficientMem);
+        match local_node() {
+            // SAFETY: made above; the caller's place again.
+            Ok(node) => unsafe {
+                (*data).topology_hdr.local_nodeid = node;
+                topology_data.write(data);
+            },
+            Err(error) => {
+                // SAFETY: made above.
+                unsafe { free(data.cast()) };
+                return Err(error);
             }
-            (*data).topology_hdr.local_nodeid = topology.local_node().get();
-            topology_data.write(data);
         }
         Ok(())
     })
+}
+
+/// This node, if no controller reaches others.
+fn local_node() -> Result<u32> {
+    let topology = controller::driver()?.topology()?;
+    if topology.remote_controllers() != 0 {
+        // Of a later driver: not known how to ask for them.
+        return fail(Status::InternalError);
+    }
+    Ok(topology.local_node().get())
 }
 
 #[no_mangle]
