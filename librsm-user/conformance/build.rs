@@ -13,6 +13,8 @@ type Ignored = &'static [(&'static str, &'static str)];
 
 const IGNORED: Ignored = &[("T056", "needs RSM_SOAK=1 and more than 8 GiB of memory")];
 
+const NO_REFUSALS: &str = "needs an allocator that can be replaced: glibc, without a sanitizer";
+
 /// With sanitizers; they say so themselves, in these words.
 const IGNORED_SANITIZED: Ignored = &[
     ("T056", "exports 4 GiB: RSM_SOAK=1"),
@@ -24,6 +26,9 @@ const IGNORED_SANITIZED: Ignored = &[
         "import_map.14",
         "AddressSanitizer needs address space of its own",
     ),
+    ("shortage.library", NO_REFUSALS),
+    ("shortage.functions", NO_REFUSALS),
+    ("shortage.range", NO_REFUSALS),
 ];
 
 fn main() {

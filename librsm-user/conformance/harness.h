@@ -39,7 +39,7 @@ extern const struct check controller_checks[], topology_checks[], segmentid_chec
 	rebind_checks[], connect_checks[], permission_checks[], disconnect_checks[],
 	map_checks[], transfer_checks[], scatter_checks[], localmem_checks[],
 	barrier_checks[], signal_checks[], pollfd_checks[], wait_pollfd_checks[],
-	revocation_checks[], process_checks[], handle_checks[], library_checks[];
+	revocation_checks[], process_checks[], handle_checks[], library_checks[], shortage_checks[];
 
 /* Checks of the runner, and whether it has to say that they fail. */
 extern const struct check selftest_checks[];

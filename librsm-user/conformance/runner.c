@@ -49,6 +49,7 @@ static const struct {
 	{ "signal", signal_checks }, { "pollfd", pollfd_checks },
 	{ "wait_pollfd", wait_pollfd_checks }, { "revocation", revocation_checks },
 	{ "process", process_checks }, { "handle", handle_checks }, { "library", library_checks },
+	{ "shortage", shortage_checks },
 };
 
 static const struct stage *const stages[] = { library_stages, process_stages, controller_stages };
