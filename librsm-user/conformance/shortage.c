@@ -501,7 +501,7 @@ static int refuse_each(const struct function *function, int for_good, int is_war
 	return calls;
 }
 
-/* Nothing of the library has been used in this process. */
+/* In a process that has not used the library: what it makes once and keeps is made here. */
 static void refuse_all(const struct function *function, int for_good)
 {
 	long blocks;

@@ -156,7 +156,8 @@ unsafe fn take_events(fds: *mut pollfd, nfds: usize) -> c_int {
 
 fn failed_poll(errno: Errno) -> Status {
     match errno {
-        Errno::EAGAIN | Errno::ENOMEM => Status::InsufficientResources,
+        Errno::EAGAIN => Status::InsufficientResources,
+        Errno::ENOMEM => Status::InsufficientMem,
         Errno::EFAULT => Status::BadAddr,
         Errno::EINTR => Status::Interrupted,
         _ => Status::BadArgsErrors,

@@ -89,9 +89,9 @@
 //! who need some: [`Controller::open`], [`ExportSegment::create`], [`ImportSegment::connect`],
 //! [`wait_any`]. They have it before they ask the module for anything, so nothing has
 //! changed. All others need none, nor do mappings, transfers and drops; except for the
-//! second of two threads that make an import's window at the same moment, for paths of 384
-//! bytes and more, and for errors that become text or an [`std::io::Error`], where the
-//! standard library ends the process.
+//! second of two threads that make an import's window at the same moment. What the standard
+//! library allocates, for text made of an error, an [`std::io::Error`], a long path
+//! ([`SegmentIdRange::of_file`]), ends the process when it is refused.
 //!
 //! # fork
 //!

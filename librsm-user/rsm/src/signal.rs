@@ -289,6 +289,7 @@ fn take_one_each(
 fn failed_poll(errno: Errno) -> Error {
     let status = match errno {
         Errno::EAGAIN => Status::InsufficientResources,
+        Errno::ENOMEM => Status::InsufficientMem,
         Errno::EFAULT => Status::BadAddr,
         Errno::EINTR => Status::Interrupted,
         _ => Status::BadArgsErrors,
