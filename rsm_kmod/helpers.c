@@ -33,6 +33,10 @@ unsigned long rsm_max_user_segments = 131072;
 module_param_named(max_user_segments, rsm_max_user_segments, ulong, 0644);
 MODULE_PARM_DESC(max_user_segments, "most export segments of a user");
 
+unsigned long rsm_max_user_ids = 1UL << 27;
+module_param_named(max_user_ids, rsm_max_user_ids, ulong, 0644);
+MODULE_PARM_DESC(max_user_ids, "most assigned ids that a user may use up");
+
 unsigned long rsm_max_exported_mem;
 module_param_named(max_exported_mem, rsm_max_exported_mem, ulong, 0644);
 MODULE_PARM_DESC(max_exported_mem, "most bytes exported, 0 for no limit");

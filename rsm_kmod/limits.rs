@@ -12,7 +12,7 @@
 use crate::kapi::{caller, page, params};
 use crate::logic::limit;
 use crate::logic::status::Status;
-use crate::table::Handle;
+use crate::table::{Handle, Lasting};
 use kernel::bindings;
 use kernel::page::PAGE_SIZE;
 use kernel::sync::atomic::{Atomic, Relaxed};
@@ -115,6 +115,7 @@ pub(crate) struct Account {
     imports: Atomic<u64>,
     mappings: Atomic<u64>,
     zero_pages: Atomic<u64>,
+    ids: Atomic<u64>,
 }
 
 /// What is counted per user.
@@ -128,9 +129,11 @@ pub(crate) enum Owned {
     Mapping,
     /// Pages behind the mappings of revoked imports.
     ZeroPage,
+    /// Assigned ids that are used up: these never come back.
+    Id,
 }
 
-/// A user, for as long as it has anything of ours.
+/// A user, for as long as it has anything of ours; or longer, once it has used up an id.
 pub(crate) type User = Handle<Account>;
 
 impl Account {
@@ -141,6 +144,7 @@ impl Account {
             imports: Atomic::new(0),
             mappings: Atomic::new(0),
             zero_pages: Atomic::new(0),
+            ids: Atomic::new(0),
         }
     }
 
@@ -150,6 +154,7 @@ impl Account {
             Owned::Import => &self.imports,
             Owned::Mapping => &self.mappings,
             Owned::ZeroPage => &self.zero_pages,
+            Owned::Id => &self.ids,
         }
     }
 
@@ -160,6 +165,7 @@ impl Account {
             Owned::Import => params::max_user_imports(),
             Owned::Mapping => params::max_user_mappings(),
             Owned::ZeroPage => 0,
+            Owned::Id => params::max_user_ids(),
         };
         if raise(self.count(owned), 1, most) {
             return Ok(());
@@ -184,6 +190,13 @@ impl Account {
     /// Discounts one.
     pub(crate) fn give_back(&self, owned: Owned) {
         lower(self.count(owned), 1);
+    }
+}
+
+impl Lasting for Account {
+    /// Who has used up ids has done so for good.
+    fn lasts(&self) -> bool {
+        self.number(Owned::Id) > 0
     }
 }
 

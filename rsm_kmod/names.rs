@@ -8,9 +8,11 @@
 //! Locks: `Ids::assigner` and `Names::segments` are leaves. Nothing is allocated or dropped under
 //! them.
 
+use crate::limits::Owned;
 use crate::logic::segid::{Assigner, Request};
 use crate::logic::status::Status;
 use crate::segment::Segment;
+use crate::table::Lasting;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::new_spinlock;
 use kernel::prelude::*;
@@ -45,6 +47,8 @@ pub(crate) struct Names {
     segments: SpinLock<RBTree<u32, Arc<Segment>>>,
 }
 
+impl Lasting for Names {}
+
 impl Names {
     /// None.
     pub(crate) fn new(ids: Arc<Ids>) -> Result<Arc<Self>> {
@@ -74,6 +78,7 @@ impl Names {
     ) -> Result<u32, Status> {
         let id = match request {
             Request::Assign => {
+                segment.user().take(Owned::Id)?;
                 let assigned = self.ids.assigner.lock().assign();
                 assigned.ok_or(Status::InsufficientResources)?
             }

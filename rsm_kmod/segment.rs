@@ -53,7 +53,7 @@ use crate::kapi::present;
 use crate::kapi::rwsem::{ReadGuard, RwSem};
 use crate::kapi::time::Instant;
 use crate::kapi::trace::{self, Reason};
-use crate::limits::{self, Share, Ticket};
+use crate::limits::{self, Share, Ticket, User};
 use crate::logic::status::Status;
 use crate::logic::{access, extent, range, segid};
 use crate::names::Names;
@@ -140,7 +140,7 @@ pub(crate) struct Segment {
     rebindable: bool,
     /// See [`extent::phase`].
     phase: Atomic<u64>,
-    _share: Share,
+    share: Share,
     _ticket: Ticket,
     _live: Live,
 }
@@ -193,7 +193,7 @@ impl Segment {
                 pages: plan.pages,
                 rebindable: plan.rebindable,
                 phase: Atomic::new(0),
-                _share: plan.share,
+                share: plan.share,
                 _ticket: plan.ticket,
                 _live: Live::one(What::Segment),
             }),
@@ -264,6 +264,11 @@ impl Segment {
     /// See [`extent::phase`].
     pub(crate) fn phase(&self) -> u64 {
         self.phase.load(Relaxed)
+    }
+
+    /// In whose account it is.
+    pub(crate) fn user(&self) -> &User {
+        self.share.user()
     }
 
     /// The address space that mappings of the segment belong to.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Things of which there is one per key for as long as anybody uses it: the names of an IPC
-//! namespace, the account of a user.
+//! Things of which there is one per key for as long as anybody uses it, or longer if it lasts: the
+//! names of an IPC namespace, the account of a user.
 //!
 //! Locks: `entries` is a leaf, but that memory is allocated under it. It is taken when a handle is
 //! made and dropped, which is on open and close of controller descriptors.
@@ -13,9 +13,17 @@ use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::sync::{Arc, Mutex};
 
+/// What can be in a table.
+pub(crate) trait Lasting {
+    /// Whether there is something to remember, with nobody using it. Once true it stays so.
+    fn lasts(&self) -> bool {
+        false
+    }
+}
+
 /// A table of things.
 #[pin_data]
-pub(crate) struct Table<T> {
+pub(crate) struct Table<T: Lasting> {
     #[pin]
     entries: Mutex<RBTree<u64, Entry<T>>>,
 }
@@ -25,7 +33,7 @@ struct Entry<T> {
     handles: u64,
 }
 
-impl<T> Table<T> {
+impl<T: Lasting> Table<T> {
     /// An empty table.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
@@ -66,13 +74,13 @@ impl<T> Table<T> {
 }
 
 /// A use of a thing in a table.
-pub(crate) struct Handle<T> {
+pub(crate) struct Handle<T: Lasting> {
     table: Arc<Table<T>>,
     key: u64,
     thing: Arc<T>,
 }
 
-impl<T> Deref for Handle<T> {
+impl<T: Lasting> Deref for Handle<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -80,12 +88,12 @@ impl<T> Deref for Handle<T> {
     }
 }
 
-impl<T> Drop for Handle<T> {
+impl<T: Lasting> Drop for Handle<T> {
     fn drop(&mut self) {
         let removed = {
             let mut entries = self.table.entries.lock();
             match entries.get_mut(&self.key) {
-                Some(entry) if entry.handles > 1 => {
+                Some(entry) if entry.handles > 1 || entry.thing.lasts() => {
                     entry.handles = entry.handles.wrapping_sub(1);
                     None
                 }

@@ -44,6 +44,8 @@ parameters! {
     max_import_mappings rsm_max_import_mappings;
     /// Most mappings of a user; 0 for no limit.
     max_user_mappings rsm_max_user_mappings;
+    /// Most assigned ids that a user may use up; 0 for no limit.
+    max_user_ids rsm_max_user_ids;
 }
 
 /// Node id of this machine. Does not change while the module is loaded.

@@ -40,6 +40,7 @@ extern "C" {
     pub(crate) static rsm_max_segment_imports: c_ulong;
     pub(crate) static rsm_max_import_mappings: c_ulong;
     pub(crate) static rsm_max_user_mappings: c_ulong;
+    pub(crate) static rsm_max_user_ids: c_ulong;
 
     // mm/shmem.c
     pub(crate) fn shmem_mapping(mapping: *mut bindings::address_space) -> bool;

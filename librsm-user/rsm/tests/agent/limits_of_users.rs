@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -133,7 +133,12 @@ fn mappings() {
 #[test]
 fn without_a_limit() {
     let books = Books::open();
-    let limits = ["max_user_segments", "max_user_imports", "max_user_mappings"];
+    let limits = [
+        "max_user_segments",
+        "max_user_imports",
+        "max_user_mappings",
+        "max_user_ids",
+    ];
     let limits = limits.map(|name| Knob::parameter(name, 0));
     in_child(|| {
         become_user(4330, 4330, &[]);
@@ -187,6 +192,54 @@ fn the_openers_limit() {
         let third = raw::controller();
         assert_eq!(create(&third).map(drop), Err(USED_UP), "opened again");
         drop(held);
+    });
+    drop(limit);
+    books.balance();
+}
+
+/// Ids that were assigned never come back, not by the end of all that their user had.
+#[test]
+fn assigned_ids() {
+    let books = Books::open();
+    let limit = Knob::parameter("max_user_ids", LIMIT);
+    let as_user = |uid: u32, part: &dyn Fn(&OwnedFd)| {
+        in_child(|| {
+            become_user(uid, uid, &[]);
+            let (controller, memory) = (raw::controller(), Map::anonymous(PAGE));
+            part(&raw::create(&controller, memory.addr(), PAGE as u64).expect("create"));
+        });
+    };
+    let assigned = |segment: &OwnedFd| {
+        let id = raw::publish(segment, 0, &[])?;
+        raw::unpublish(segment).expect("unpublish");
+        Ok(id)
+    };
+    as_user(4350, &|segment| {
+        let first = assigned(segment).expect("the first");
+        for _ in 1..LIMIT {
+            assigned(segment).expect("the others");
+        }
+        assert_eq!(assigned(segment), Err(USED_UP), "one more");
+        assert!(first >= 0x8000_0000, "{first:#x}");
+    });
+    as_user(4350, &|segment| {
+        assert_eq!(assigned(segment), Err(USED_UP), "another process");
+        raw::publish(segment, 0x40_4350, &[]).expect("an id of its own");
+    });
+    as_user(4351, &|segment| {
+        let ids: Vec<_> = (0..LIMIT).map(|_| assigned(segment)).collect();
+        assert!(ids.iter().all(Result::is_ok), "another user: {ids:?}");
+        assert_eq!(assigned(segment), Err(USED_UP));
+    });
+    as_user(0, &|segment| {
+        for _ in 0..3 * LIMIT {
+            assigned(segment).expect("root");
+        }
+    });
+    limit.turn(LIMIT + 1);
+    as_user(4350, &|segment| {
+        assert!(assigned(segment).is_ok(), "one more is allowed");
+        assert_eq!(assigned(segment), Err(USED_UP));
     });
     drop(limit);
     books.balance();
