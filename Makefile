@@ -19,7 +19,7 @@ help:
 	@echo '  make install          build the C library and the tools; install them, headers, documentation, udev rule'
 	@echo '  make kernel           prepare a Debian kernel to build and boot; prints where it is'
 	@echo
-	@echo '  make mutants          that a test fails for each remedy of the module that is left out; takes long'
+	@echo '  make mutants          takes remedies out of the module, one at a time: a test has to fail; takes long'
 	@echo '  make soak             the tests with full counts; takes hours'
 	@echo '  make bench            what segments cost beside memfd, shm, process_vm_readv, sockets, pipes'
 	@echo '  make bench-scale      what operations cost among 10 and among 100,000 segments; two minutes'

@@ -143,17 +143,23 @@ static void child_of_creator(int line)
 	EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_rebind(rebindable, new_memory(L), 0, L));
 }
 
-static void t301(void)
+/* Nothing that the child tries changes anything. */
+static void inherit(void (*in_child)(int line))
 {
 	struct peer child;
 
 	make_pair(&inherited);
 	bound = export_memory(new_memory(L), L, 0);
 	rebindable = export_memory(new_memory(L), L, RSM_ALLOW_REBIND);
-	child = start(child_of_creator);
+	child = start(in_child);
 	finish(&child);
 	publish(bound);
 	EXPECT(RSM_SUCCESS, try_connect(inherited.id, RSM_PERM_RDWR));
+}
+
+static void t301(void)
+{
+	inherit(child_of_creator);
 }
 
 /* What the library knows by itself comes before who is asking. */
@@ -180,14 +186,7 @@ static void order_in_child(int line)
 
 static void child_order(void)
 {
-	struct peer child;
-
-	make_pair(&inherited);
-	bound = export_memory(new_memory(L), L, 0);
-	rebindable = export_memory(new_memory(L), L, RSM_ALLOW_REBIND);
-	child = start(order_in_child);
-	finish(&child);
-	publish(bound);
+	inherit(order_in_child);
 }
 
 static void child_of_its_own(int line)

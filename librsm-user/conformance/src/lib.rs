@@ -19,6 +19,22 @@ pub fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (bo
     (output.status.success(), text)
 }
 
+/// Tests that run the examples in C, of which each checks itself.
+#[macro_export]
+macro_rules! examples {
+    ($directory:literal) => {
+        $crate::examples! { $directory: usage ring ping_pong rebind recovery }
+    };
+    ($directory:literal: $($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            let program = concat!($directory, "/", stringify!($name));
+            let (good, output) = $crate::run(program, &[], &[]);
+            assert!(good, "\n{output}");
+        }
+    )*};
+}
+
 /// A build of the suite. Its runner is started once and then asked for one check after another.
 pub struct Suite {
     program: &'static str,

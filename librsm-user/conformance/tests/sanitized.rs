@@ -40,34 +40,5 @@ fn the_sanitizers_are_on() {
 }
 
 mod examples {
-    fn run(name: &str) {
-        let program = format!("/rsm/sanitized/{name}");
-        let (good, output) = conformance::run(&program, &[], &[]);
-        assert!(good, "\n{output}");
-    }
-
-    #[test]
-    fn usage() {
-        run("usage");
-    }
-
-    #[test]
-    fn ring() {
-        run("ring");
-    }
-
-    #[test]
-    fn ping_pong() {
-        run("ping_pong");
-    }
-
-    #[test]
-    fn rebind() {
-        run("rebind");
-    }
-
-    #[test]
-    fn recovery() {
-        run("recovery");
-    }
+    conformance::examples!("/rsm/sanitized");
 }

@@ -264,11 +264,13 @@ impl Boot {
         let boot_end = begin + self.boot_limit();
         let mut silence = Silence::new(&self.console);
         let timed_out = loop {
-            let deadline = if run.hello {
-                end
-            } else {
-                let boot_end = boot_end.min(silence.since + self.silence);
-                Some(end.map_or(boot_end, |end| end.min(boot_end)))
+            let limit = match run.hello {
+                true => end,
+                false => Some(end.map_or(boot_end, |end| end.min(boot_end))),
+            };
+            let deadline = match run.hello {
+                true => limit,
+                false => limit.map(|limit| limit.min(silence.since + self.silence)),
             };
             let wait = deadline.map_or(Duration::MAX, |deadline| {
                 deadline.saturating_duration_since(Instant::now())
@@ -276,7 +278,12 @@ impl Boot {
             let line = match lines.recv_timeout(wait) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Disconnected) => break false,
-                Err(RecvTimeoutError::Timeout) if !run.hello && silence.was_broken() => continue,
+                Err(RecvTimeoutError::Timeout)
+                    if limit.is_some_and(|limit| Instant::now() < limit)
+                        && silence.was_broken() =>
+                {
+                    continue
+                }
                 Err(RecvTimeoutError::Timeout) => break true,
             };
             let Some(record) = Record::parse(&line) else {

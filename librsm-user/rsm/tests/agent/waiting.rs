@@ -102,7 +102,7 @@ fn to_and_fro() {
     let books = Books::open();
     let pair = Pair::new(PAGES);
     let steps = Steps::new();
-    let turns = rounds(2000) as u64;
+    let turns = rounds(500) as u64;
     let importer = spawn(|| {
         let remote = Remote::of(pair.id);
         steps.reach(0);

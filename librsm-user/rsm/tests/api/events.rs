@@ -266,7 +266,7 @@ fn in_tokio() {
 #[test]
 fn what_was_stored_before_a_post_is_seen_after_the_wait() {
     let scene = Scene::new(1);
-    let count = rounds(5_000) as u64;
+    let count = rounds(1_000) as u64;
     thread::scope(|scope| {
         scope.spawn(|| {
             for number in 1..=count {

@@ -211,9 +211,9 @@ impl Importer {
             ForkResult::Child => {
                 let base = window.load(Ordering::Acquire);
                 let there = raw::prefault(&self.import, base as u64, self.len as u64).is_ok();
-                while !stage.marked.load(Ordering::Acquire) {
-                    std::thread::yield_now();
-                }
+                wait_until("the exporter has written", 60, || {
+                    stage.marked.load(Ordering::Acquire)
+                });
                 if there {
                     self.settle(base, round);
                 }

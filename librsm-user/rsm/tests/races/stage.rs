@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::process::Shared;
 use crate::common::random::Random;
-use crate::common::wait_until;
+use crate::common::{debug_kernel, wait_until};
 use crate::op::Op;
 
 /// What is raced, and how.
@@ -21,14 +21,20 @@ pub struct Round {
 /// Most rounds of a pair.
 pub const MOST_ROUNDS: usize = 1_000;
 
-/// The longest delay, which is about as long as an operation takes: half a millisecond.
-const MOST_DELAY: usize = 100_000;
+/// The longest delay: about as long as most operations take.
+fn most_delay() -> usize {
+    if debug_kernel() {
+        1_500_000
+    } else {
+        300_000
+    }
+}
 
 impl Round {
     pub fn new(ops: [Op; 2], number: u64, random: &mut Random) -> Self {
         let mut delays = [0; 2];
         // One of them begins at once.
-        delays[(number % 2) as usize] = random.below(MOST_DELAY) as u64;
+        delays[(number % 2) as usize] = random.below(most_delay()) as u64;
         Self {
             ops,
             delays,
@@ -84,7 +90,7 @@ impl Stage {
     pub fn perform(&self, round: &Round, index: usize, operation: impl FnOnce(Op)) {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         wait_for(|| self.waiting.load(Ordering::Acquire) >= 2);
-        // No pause: in an emulated processor each takes a microsecond.
+        // No pause: an emulated processor leaves its loop for each.
         for turn in 0..round.delays[index] {
             black_box(turn);
         }
