@@ -74,7 +74,7 @@ fn exit_with_and_without_heirs() {
 /// the exporter exits meanwhile.
 #[test]
 fn exit_while_it_is_looked_at() {
-    for _ in 0..rounds(60) {
+    for _ in 0..rounds(20) {
         let books = Books::open();
         let steps = Steps::new();
         let (process, remote) = run_exporter(&steps, huge, |exporter| {

@@ -36,9 +36,9 @@ fn rounds() -> u64 {
 /// Races `first` against itself and everything that comes after it in the list.
 fn against_the_rest(first: Op) {
     let books = Books::open();
-    let watchdog = Watchdog::start(Duration::from_secs(300), move || {
-        format!("races of {first:?}")
-    });
+    // For all rounds of a pair.
+    let limit = Duration::from_secs(if soak() { 3_000 } else { 300 });
+    let watchdog = Watchdog::start(limit, move || format!("races of {first:?}"));
     let mut random = Random::new(seed(), first as u64);
     for second in ALL.into_iter().skip_while(|&op| op != first) {
         let rounds = (0..rounds()).map(|number| Round::new([first, second], number, &mut random));
