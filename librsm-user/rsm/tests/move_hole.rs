@@ -37,7 +37,7 @@ const MOST_ROUNDS: u64 = 100_000;
 
 fn rounds() -> u64 {
     match (debug_kernel(), soak()) {
-        (false, false) => 4_000,
+        (false, false) => 1_500,
         (true, false) => 400,
         (false, true) => 100_000,
         (true, true) => 10_000,
