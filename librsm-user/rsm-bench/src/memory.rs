@@ -12,6 +12,15 @@ use nix::sys::mman::{madvise, mmap, mmap_anonymous, munmap, MapFlags, MmapAdvise
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
 
+/// Offsets of the pages of so many bytes, in an order of writing to them first that leaves no `unit`
+/// beside its neighbour in physical memory, too. The kernel gives out neighbours one after the other
+/// or not, as its free memory happens to lie; runs of them cost less.
+pub fn apart(bytes: usize, unit: usize) -> impl Iterator<Item = usize> {
+    let every_other = move |first| (first..bytes).step_by(2 * unit);
+    let units = every_other(0).chain(every_other(unit));
+    units.flat_map(move |begin| (begin..bytes.min(begin + unit)).step_by(PAGE))
+}
+
 /// A mapping; unmapped when dropped.
 #[derive(Debug)]
 pub struct Map {
@@ -104,9 +113,9 @@ impl View<'_> {
         }
     }
 
-    /// Writes a word of each page.
-    pub fn mark(&self) {
-        for offset in (0..self.len).step_by(PAGE) {
+    /// Writes a word of each page, in the order of [`apart`].
+    pub fn mark(&self, unit: usize) {
+        for offset in apart(self.len, unit) {
             // SAFETY: as above.
             unsafe { self.base.add(offset).cast::<u64>().write_volatile(1) };
         }
@@ -152,5 +161,22 @@ impl Drop for Map {
         // SAFETY: our own mapping, into which no reference was given.
         let result = unsafe { munmap(self.base.cast(), self.len) };
         debug_assert!(result.is_ok(), "munmap: {result:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_written_apart() {
+        let pages = |bytes, unit| {
+            let offsets = apart(bytes * PAGE, unit * PAGE);
+            offsets.map(|offset| offset / PAGE).collect::<Vec<_>>()
+        };
+        assert_eq!(pages(1, 1), [0]);
+        assert_eq!(pages(5, 1), [0, 2, 4, 1, 3]);
+        assert_eq!(pages(7, 2), [0, 1, 4, 5, 2, 3, 6]);
+        assert_eq!(pages(2, 4), [0, 1]);
     }
 }

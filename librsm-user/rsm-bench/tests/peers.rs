@@ -60,6 +60,10 @@ fn every_row_has_its_columns() {
     ];
     for (name, columns) in expected {
         let row = row(&report, name);
+        // By which an accepted result knows whether it should be there.
+        let scene = row.scene.as_ref();
+        let played = scene.is_some_and(|scene| report.scenes.contains(scene));
+        assert_eq!(played, columns.contains(&RSM), "{name}: {scene:?}");
         for column in 0..report.columns.len() {
             // What the kernel may not have.
             if column == PROCESS_VM && row.cost(column).is_none() {

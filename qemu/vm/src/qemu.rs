@@ -40,8 +40,20 @@ impl Machine<'_> {
         let (accel, clock, cpus): (&str, &[&str], u32) = match self.accel {
             Accel::Tcg => ("tcg,thread=multi", &[], self.cpus),
             Accel::Kvm => ("kvm", &[], self.cpus),
-            // A processor that waits does not wait: its clock goes on to the next timer.
-            Accel::Icount => ("tcg,thread=single", &["-icount", "shift=0,sleep=off"], 1),
+            // A processor that waits does not wait: its clock goes on to the next timer. Chance and
+            // the time of day are always the same, so that each run goes as the one before.
+            Accel::Icount => (
+                "tcg,thread=single",
+                &[
+                    "-icount",
+                    "shift=0,sleep=off",
+                    "-seed",
+                    "1",
+                    "-rtc",
+                    "base=2026-01-01,clock=vm",
+                ],
+                1,
+            ),
         };
         // A comma in a value is written twice.
         let console = self.console.display().to_string().replace(',', ",,");

@@ -17,6 +17,12 @@ pub struct Report {
     pub unit: Unit,
     /// The kernel's release.
     pub kernel: String,
+    /// Which build of it.
+    #[serde(default)]
+    pub build: String,
+    /// What was played, if the benchmark has scenes.
+    #[serde(default)]
+    pub scenes: Vec<String>,
     /// What the columns are of.
     pub across: String,
     /// Names of the columns.
@@ -42,6 +48,9 @@ pub struct Row {
     /// What is counted, if it is not what the clock counts.
     #[serde(default)]
     pub unit: Option<String>,
+    /// In which scene the first column's cost arose.
+    #[serde(default)]
+    pub scene: Option<String>,
     /// One for each column; none where there is no such thing.
     pub cells: Vec<Option<Cell>>,
 }
@@ -85,6 +94,7 @@ impl Row {
         Self {
             name: name.into(),
             unit: None,
+            scene: None,
             cells: costs.into_iter().map(|cost| cost.map(cell)).collect(),
         }
     }
@@ -115,11 +125,16 @@ impl Report {
         across: &str,
         columns: impl IntoIterator<Item = String>,
     ) -> Self {
-        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let kernel = |what: &str| {
+            let text = std::fs::read_to_string(format!("/proc/sys/kernel/{what}"));
+            text.unwrap_or_default().trim().to_owned()
+        };
         Self {
             benchmark: benchmark.to_owned(),
             unit: clock.unit(),
-            kernel: release.trim().to_owned(),
+            kernel: kernel("osrelease"),
+            build: kernel("version"),
+            scenes: Vec::new(),
             across: across.to_owned(),
             columns: columns.into_iter().collect(),
             rows: Vec::new(),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::memory::PAGE;
+
 /// What shares memory, or moves data, between processes: a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Column {
@@ -124,6 +126,14 @@ pub enum Pages {
 impl Pages {
     /// Both kinds.
     pub const ALL: [Self; 2] = [Self::Small, Self::Huge];
+
+    /// Bytes of one.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Small => PAGE,
+            Self::Huge => 2 << 20,
+        }
+    }
 }
 
 /// Memory to share.

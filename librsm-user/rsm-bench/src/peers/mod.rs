@@ -13,10 +13,13 @@ mod stage;
 mod targets;
 mod ways;
 
+use std::collections::BTreeMap;
+
 use anyhow::{ensure, Context, Result};
 use clap::Args;
 
 use crate::measure::{settle, Clock, Report, Unit};
+use key::Column;
 use scenes::{Bench, SCENES};
 use sheet::Sheet;
 
@@ -47,6 +50,11 @@ pub struct Options {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',',
           value_parser = clap::builder::PossibleValuesParser::new(SCENES.iter().map(|scene| scene.name)))]
     only: Vec<String>,
+
+    /// Only these columns
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',',
+          value_parser = clap::builder::PossibleValuesParser::new(Column::ALL.map(Column::name)))]
+    columns: Vec<String>,
 }
 
 impl Options {
@@ -59,6 +67,7 @@ impl Options {
             rounds: 1,
             long_rounds: 1,
             only: Vec::new(),
+            columns: Vec::new(),
         }
     }
 
@@ -81,9 +90,11 @@ pub fn run(options: &Options) -> Result<Report> {
         clock,
         sheet: Sheet::default(),
     };
+    let mut sheets: Vec<_> = SCENES.iter().map(|_| Sheet::default()).collect();
     let wanted = |name| options.only.is_empty() || options.only.iter().any(|only| only == name);
     for round in 0..=options.rounds.max(options.long_rounds) {
-        for scene in SCENES.iter().filter(|scene| wanted(scene.name)) {
+        let scenes = SCENES.iter().zip(&mut sheets);
+        for (scene, sheet) in scenes.filter(|(scene, _)| wanted(scene.name)) {
             let rounds = if scene.long {
                 1..=options.long_rounds
             } else {
@@ -91,16 +102,39 @@ pub fn run(options: &Options) -> Result<Report> {
             };
             if rounds.contains(&round) {
                 (scene.play)(&mut bench).with_context(|| format!("scene {}", scene.name))?;
+                let played = std::mem::take(&mut bench.sheet);
+                if round > 0 {
+                    sheet.append(played);
+                }
             }
         }
-        if round == 0 {
-            bench.sheet = Sheet::default();
-        }
     }
-    let mut report = bench.sheet.into_report(&clock);
-    if clock.unit() == Unit::Instructions {
+    let mut report = report(sheets, &clock);
+    let scenes = SCENES.iter().map(|scene| scene.name);
+    report.scenes = scenes
+        .filter(|name| wanted(name))
+        .map(str::to_owned)
+        .collect();
+    if clock.unit() == Unit::Instructions && options.columns.is_empty() {
         let verdicts = targets::judge(&report);
         report.require_all(verdicts);
     }
     Ok(report)
+}
+
+/// What all scenes have measured, as a table.
+fn report(sheets: Vec<Sheet>, clock: &Clock) -> Report {
+    let mut scene_of = BTreeMap::new();
+    let mut all = Sheet::default();
+    for (scene, sheet) in SCENES.iter().zip(sheets) {
+        for row in sheet.rows(Column::Rsm) {
+            scene_of.entry(row.to_string()).or_insert(scene.name);
+        }
+        all.append(sheet);
+    }
+    let mut report = all.into_report(clock);
+    for row in &mut report.rows {
+        row.scene = scene_of.get(&row.name).map(|&name| name.to_owned());
+    }
+    report
 }

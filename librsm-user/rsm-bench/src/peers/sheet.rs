@@ -24,6 +24,12 @@ impl Sheet {
         }
     }
 
+    /// Rows that a column has.
+    pub fn rows(&self, column: Column) -> impl Iterator<Item = Key> + '_ {
+        let here = move |&&(_, other): &&(Key, Column)| other == column;
+        self.0.keys().filter(here).map(|&(key, _)| key)
+    }
+
     /// For another process.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         Ok(serde_json::to_vec(&self.0.iter().collect::<Vec<_>>())?)
@@ -55,6 +61,7 @@ pub struct Side {
     clock: Clock,
     column: Column,
     sheet: Sheet,
+    often: bool,
 }
 
 impl Side {
@@ -64,7 +71,14 @@ impl Side {
             clock,
             column,
             sheet: Sheet::default(),
+            often: false,
         }
+    }
+
+    /// From here on all is measured so many times that a tick of the timer in one of them does not
+    /// matter, and none is waited for.
+    pub fn often(&mut self) {
+        self.often = true;
     }
 
     /// Another, for what is measured elsewhere already.
@@ -82,22 +96,38 @@ impl Side {
         self.sheet.add(key, self.column, number);
     }
 
-    /// Runs something and writes down what it cost.
+    /// Waits for a good moment to measure something that is measured once in a round.
+    pub fn await_tick(&self) {
+        if !self.often {
+            self.clock.await_tick();
+        }
+    }
+
+    /// Runs something at a good moment and writes down what it cost.
     pub fn time<T>(&mut self, key: Key, something: impl FnOnce() -> T) -> T {
+        self.await_tick();
+        self.time_now(key, something)
+    }
+
+    /// Runs something and writes down what it cost.
+    pub fn time_now<T>(&mut self, key: Key, something: impl FnOnce() -> T) -> T {
         let (cost, result) = self.clock.time(something);
         self.note(key, cost);
         result
     }
 
-    /// Runs something short many times over and writes down what it cost once.
+    /// Runs something short so many batches of so many times over, and writes down for each batch
+    /// what it cost once.
     pub fn time_each<E>(
         &mut self,
         key: Key,
-        times: u64,
-        something: impl FnMut() -> Result<(), E>,
+        (batches, times): (u64, u64),
+        mut something: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
-        let cost = self.clock.time_each(times, something)?;
-        self.note(key, cost);
+        for _ in 0..batches {
+            let cost = self.clock.time_each(times, &mut something)?;
+            self.note(key, cost);
+        }
         Ok(())
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn cycles<W: Way>(bench: &mut Bench<'_>) -> Result<()> {
         1,
         |side, link| {
             let way = W::open()?;
+            side.often();
             for time in 0..TIMES {
                 let told = link.hear()?;
                 let connect = || -> Result<_> {
@@ -58,6 +59,7 @@ pub(super) fn cycles<W: Way>(bench: &mut Bench<'_>) -> Result<()> {
         |side, links| {
             let [link] = links else { unreachable!() };
             let way = W::open()?;
+            side.often();
             for _ in 0..TIMES {
                 let owned = way.make(side, ONE)?;
                 let publish = || -> Result<_> {

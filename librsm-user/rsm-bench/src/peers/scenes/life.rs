@@ -43,8 +43,9 @@ pub(super) fn live<W: Way>(bench: &mut Bench<'_>, memory: Memory, copies: bool) 
                 rehearsal.view().touch()
             });
             self::faults()?;
+            side.await_tick();
             let faults = faults()?;
-            side.time(Operation::FirstTouch.of(memory), || view.touch());
+            side.time_now(Operation::FirstTouch.of(memory), || view.touch());
             side.note(
                 Operation::FirstTouchFaults.of(memory),
                 self::faults()? - faults,

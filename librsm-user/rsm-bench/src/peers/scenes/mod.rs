@@ -39,6 +39,10 @@ impl Bench<'_> {
         importer: impl Fn(&mut Side, &Link) -> Result<()>,
         exporter: impl FnOnce(&mut Side, &[Link]) -> Result<()>,
     ) -> Result<()> {
+        let columns = &self.options.columns;
+        if !columns.is_empty() && !columns.iter().any(|name| name == column.name()) {
+            return Ok(());
+        }
         let sheet = stage::play(self.clock, column, importers, importer, exporter)?;
         self.sheet.append(sheet);
         Ok(())
@@ -117,10 +121,17 @@ mod tests {
         column: Column,
         play: impl FnOnce(&mut Bench<'_>) -> Result<()>,
     ) -> Vec<(String, u64)> {
-        let options = Options::brief();
+        played_with(&Options::brief(), column, play)
+    }
+
+    fn played_with(
+        options: &Options,
+        column: Column,
+        play: impl FnOnce(&mut Bench<'_>) -> Result<()>,
+    ) -> Vec<(String, u64)> {
         let clock = Clock::new().unwrap();
         let mut bench = Bench {
-            options: &options,
+            options,
             clock,
             sheet: Sheet::default(),
         };
@@ -214,6 +225,19 @@ mod tests {
                 "put 4 KiB".into(),
             ];
             assert_eq!(names(&rows), expected);
+        }
+    }
+
+    #[test]
+    fn columns_can_be_chosen() {
+        let options = Options {
+            columns: vec![Kind::Pipe.column().name().into()],
+            ..Options::brief()
+        };
+        for kind in Kind::ALL {
+            let play = |bench: &mut Bench<'_>| signals::channels(bench, kind);
+            let rows = played_with(&options, kind.column(), play);
+            assert_eq!(!rows.is_empty(), kind == Kind::Pipe, "{kind:?}");
         }
     }
 

@@ -9,8 +9,8 @@ use crate::memory::PAGE;
 use crate::peers::channel::{Channel, Kind};
 use crate::peers::ways::{Rsm, Way};
 
-/// In a row.
-const TIMES: u64 = 500;
+/// Batches, and signals in a batch: so few that most batches are not interrupted.
+const TIMES: (u64, u64) = (50, 20);
 
 /// What an eventfd wants to be told.
 const ONE: [u8; 8] = 1_u64.to_ne_bytes();
@@ -35,7 +35,7 @@ fn segments(bench: &mut Bench<'_>) -> Result<()> {
             let way = Rsm::open()?;
             let import = way.connect(link.hear()?, link)?;
             link.tell(0)?;
-            for _ in 0..TIMES {
+            for _ in 0..TIMES.0 * TIMES.1 {
                 import.signal().wait(None)?;
                 import.signal().post(Post::Accumulate)?;
             }
@@ -70,7 +70,7 @@ pub(super) fn channels(bench: &mut Bench<'_>, kind: Kind) -> Result<()> {
         1,
         |_, link| {
             link.hear()?;
-            (0..TIMES).try_for_each(|_| {
+            (0..TIMES.0 * TIMES.1).try_for_each(|_| {
                 take(&there)?;
                 post(&back)
             })

@@ -20,8 +20,15 @@ use crate::peers::link::Link;
 use crate::peers::stage::exporter;
 use crate::peers::ways::{filled, Memfd, Rsm, Way, Window};
 
-/// In a row.
-const TIMES: u64 = 1000;
+/// Batches, and transfers in a batch.
+const TIMES: (u64, u64) = (10, 100);
+
+/// The same for what takes longer.
+const FEWER: (u64, u64) = (10, 10);
+
+/// Where it lies in a page makes a difference.
+#[repr(align(4096))]
+struct Page([u8; PAGE]);
 
 /// By all who can.
 pub fn play(bench: &mut Bench<'_>) -> Result<()> {
@@ -70,7 +77,7 @@ fn shared<W: Way>(
 
 fn segment(side: &mut Side, import: rsm::ImportSegment, window: rsm::Mapping) -> Result<()> {
     import.set_window(window)?;
-    let (mut word, mut page) = ([1_u8; 8], [1_u8; PAGE]);
+    let (mut word, mut page) = ([1_u8; 8], Page([1; PAGE]));
     side.time_each(Operation::Put8.alone(), TIMES, || {
         import.put(black_box(16), black_box(&word))
     })?;
@@ -78,10 +85,10 @@ fn segment(side: &mut Side, import: rsm::ImportSegment, window: rsm::Mapping) ->
         import.get(black_box(16), black_box(&mut word))
     })?;
     side.time_each(Operation::PutPage.alone(), TIMES, || {
-        import.put(0, black_box(&page))
+        import.put(0, black_box(&page.0))
     })?;
     side.time_each(Operation::GetPage.alone(), TIMES, || {
-        import.get(0, black_box(&mut page))
+        import.get(0, black_box(&mut page.0))
     })?;
     side.time_each(Operation::Barrier.alone(), TIMES, || {
         black_box(&import).open_barrier().close()
@@ -95,7 +102,7 @@ fn mapped_file(
     window: <Memfd as Way>::Window,
 ) -> Result<()> {
     let view = window.view();
-    let mut page = [1_u8; PAGE];
+    let mut page = Page([1; PAGE]);
     let mut row = |operation: Operation, what: &mut dyn FnMut()| {
         side.time_each(operation.alone(), TIMES, || {
             what();
@@ -106,9 +113,9 @@ fn mapped_file(
     row(Operation::Get8, &mut || {
         black_box(view.load());
     })?;
-    row(Operation::PutPage, &mut || view.copy_in(black_box(&page)))?;
+    row(Operation::PutPage, &mut || view.copy_in(black_box(&page.0)))?;
     row(Operation::GetPage, &mut || {
-        view.copy_out(black_box(&mut page))
+        view.copy_out(black_box(&mut page.0))
     })?;
     Ok(())
 }
@@ -168,11 +175,10 @@ pub(super) fn process_vm(bench: &mut Bench<'_>, memory: Memory) -> Result<()> {
             if memory.pages == Pages::Small {
                 let (word, page) = copy.split_at_mut(8);
                 let page = &mut page[..PAGE];
-                let times = TIMES / 10;
-                side.time_each(Operation::Put8.alone(), times, || remote.write(word))?;
-                side.time_each(Operation::Get8.alone(), times, || remote.read(word))?;
-                side.time_each(Operation::PutPage.alone(), times, || remote.write(page))?;
-                side.time_each(Operation::GetPage.alone(), times, || remote.read(page))?;
+                side.time_each(Operation::Put8.alone(), FEWER, || remote.write(word))?;
+                side.time_each(Operation::Get8.alone(), FEWER, || remote.read(word))?;
+                side.time_each(Operation::PutPage.alone(), FEWER, || remote.write(page))?;
+                side.time_each(Operation::GetPage.alone(), FEWER, || remote.read(page))?;
             }
             link.tell(0)
         },

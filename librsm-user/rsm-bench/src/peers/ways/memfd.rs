@@ -42,7 +42,7 @@ impl MappedFile {
             if memory.pages == Pages::Huge {
                 map.advise_huge();
             }
-            map.view().mark();
+            map.view().mark(memory.pages.bytes());
             Ok(map)
         };
         let map = side.time(Operation::Fill.of(memory), fill)?;

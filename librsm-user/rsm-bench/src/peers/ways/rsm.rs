@@ -8,7 +8,7 @@ use rsm::{
 };
 
 use super::{Way, Window};
-use crate::memory::{View, PAGE};
+use crate::memory::{apart, View};
 use crate::peers::key::{Column, Memory, Operation, Pages};
 use crate::peers::link::Link;
 use crate::peers::sheet::Side;
@@ -32,14 +32,14 @@ impl Rsm {
     }
 }
 
-/// Memory that has been written to.
+/// Memory that has been written to, no page beside its neighbour.
 pub fn filled(memory: Memory) -> Result<ExportBuffer> {
     let mut buffer = match memory.pages {
         Pages::Small => ExportBuffer::new(memory.bytes),
         Pages::Huge => ExportBuffer::huge(memory.bytes),
     }?;
     let bytes = buffer.as_mut_slice();
-    bytes.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    apart(memory.bytes, memory.pages.bytes()).for_each(|offset| bytes[offset] = 1);
     Ok(buffer)
 }
 
