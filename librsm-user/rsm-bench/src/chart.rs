@@ -23,6 +23,8 @@ pub struct Options {
 const WIDTH: u32 = 1200;
 const ROW: u32 = 22;
 const LABELS: u32 = 400;
+const LEGEND: u32 = 30;
+const NAME: i32 = 120;
 
 /// A mark: its row, and how far to the right.
 type Mark = (i32, f64);
@@ -44,13 +46,14 @@ fn draw(report: &Report, picture: &Path) -> Result<()> {
     }
 
     let height = ROW * names.len() as u32 + 110;
-    let root = SVGBackend::new(picture, (WIDTH, height)).into_drawing_area();
+    let root = SVGBackend::new(picture, (WIDTH, height + LEGEND)).into_drawing_area();
     root.fill(&WHITE)?;
+    let (plot, legend) = root.split_vertically(height);
     let title = format!(
         "{}: {}, as multiples of {}; Linux {}",
         report.benchmark, report.unit, report.columns[0], report.kernel
     );
-    let mut chart = ChartBuilder::on(&root)
+    let mut chart = ChartBuilder::on(&plot)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .set_label_area_size(LabelAreaPosition::Left, LABELS)
@@ -77,22 +80,16 @@ fn draw(report: &Report, picture: &Path) -> Result<()> {
         .x_desc("times the cost, logarithmic")
         .draw()?;
     for (column, marks) in columns.iter().enumerate() {
-        let colour = Palette99::pick(column).to_rgba();
-        let circles = marks
-            .iter()
-            .map(|&(row, ratio)| Circle::new((ratio, place(row)), 5, colour.filled()));
-        chart
-            .draw_series(circles)?
-            .label(report.columns[column].clone())
-            .legend(move |(x, y)| Circle::new((x + 10, y), 5, colour.filled()));
+        let dot = |at| Circle::new(at, 4, Palette99::pick(column).filled());
+        // One below the other, where several cost the same.
+        let below = 2 * column as i32 - columns.len() as i32 + 1;
+        let mark = |&(row, ratio): &Mark| EmptyElement::at((ratio, place(row))) + dot((0, below));
+        chart.draw_series(marks.iter().map(mark))?;
+        let left = LABELS as i32 + NAME * column as i32;
+        legend.draw(&dot((left, 10)))?;
+        let name = report.columns[column].clone();
+        legend.draw(&Text::new(name, (left + 10, 4), ("sans-serif", 13)))?;
     }
-    chart
-        .configure_series_labels()
-        .label_font(("sans-serif", 13))
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
     root.present()?;
     Ok(())
 }
