@@ -37,7 +37,7 @@ help:
 	@echo '                        benchmarks: icount, which counts instructions)'
 	@echo '  KERNELS=stock|debug   test: only these kernels (default all)'
 	@echo '  T=name                test: only tests with this in their names; mutants: only such mutants'
-	@echo '  MODE=icount|smp       bench: count instructions (default), or measure time on CPUS=2 processors'
+	@echo '  MODE=icount|brief|smp bench: count instructions (default), of segments only, or measure time on CPUS=2 processors'
 	@echo '  ACCEPT=1              bench: keep the result in the tree, to compare later ones with'
 	@echo '  CHECK=1               mutants: that the same tests pass with the real module, too'
 	@echo '  PREFIX, LIBDIR, SYSCONFDIR, DESTDIR  install: where to (default /usr/local, its lib, /etc)'
