@@ -22,10 +22,11 @@ bench_guest() {
 	note "Booting Linux $(cat "$kernel/release") under QEMU ..."
 	private_tmp bench
 	output=$TMP/output status=0
+	# One source of chance less: addresses.
 	# shellcheck disable=SC2034  # for the caller
 	"$TREE/scripts/sandbox" "$(inside "$programs")/rsm-vm" run --kernel "$(inside "$kernel")" \
 		--module "$(inside "$module")" --bin "$(inside "$programs")/rsm-bench" \
-		--memory "$memory" --timeout 1800 --accel "${ACCEL:-icount}" "$@" --json |
+		--memory "$memory" --timeout 1800 --accel "${ACCEL:-icount}" --append norandmaps "$@" --json |
 		tee "$output" | grep --line-buffered -v '^{' || status=$?
 	json=$LOGS/$name.json
 	if ! grep '^{' "$output" >"$TMP/json"; then
