@@ -21,6 +21,18 @@ pub fn apart(bytes: usize, unit: usize) -> impl Iterator<Item = usize> {
     units.flat_map(move |begin| (begin..bytes.min(begin + unit)).step_by(PAGE))
 }
 
+/// What one table of the lowest kind but one covers.
+const TABLE: usize = 1 << 30;
+
+/// Until it is dropped, mappings of up to half a [`TABLE`] lie in one: where the program and its
+/// libraries end, which any change of them moves, does not decide how many tables they take.
+pub fn within_one_table() -> Result<Map> {
+    const PROBE: usize = 64 << 20;
+    let end = Map::reserved(PROBE)?.base.addr().get() + PROBE;
+    let middle = (end - TABLE / 2) / TABLE * TABLE + TABLE / 2;
+    Map::reserved(end - middle)
+}
+
 /// A mapping; unmapped when dropped.
 #[derive(Debug)]
 pub struct Map {
@@ -41,6 +53,18 @@ impl Map {
             let _ = madvise(base, len, MmapAdvise::MADV_NOHUGEPAGE);
             base
         };
+        Ok(Self {
+            base: base.cast(),
+            len,
+        })
+    }
+
+    /// Addresses only.
+    fn reserved(len: usize) -> Result<Self> {
+        let length = NonZeroUsize::new(len).context("no addresses asked for")?;
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let base = unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, flags)? };
         Ok(Self {
             base: base.cast(),
             len,

@@ -15,6 +15,7 @@ use super::key::Column;
 use super::link::Link;
 use super::sheet::{Sheet, Side};
 use crate::measure::Clock;
+use crate::memory::within_one_table;
 
 /// Runs both parts, each in its processes, and returns what all of them have measured.
 pub fn play(
@@ -67,6 +68,7 @@ fn import(
     link: &Link,
 ) -> Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
+    let _place = within_one_table()?;
     let mut side = Side::new(clock, column);
     importer(&mut side, link)?;
     link.tell_bytes(&side.into_sheet().to_bytes()?)
@@ -78,6 +80,7 @@ fn export(
     links: &[Link],
     exporter: impl FnOnce(&mut Side, &[Link]) -> Result<()>,
 ) -> Result<Sheet> {
+    let _place = within_one_table()?;
     let mut side = Side::new(clock, column);
     exporter(&mut side, links)?;
     let mut sheet = side.into_sheet();
