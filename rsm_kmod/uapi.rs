@@ -11,6 +11,7 @@ use kernel::alloc::AllocError;
 use kernel::ioctl::{_IOC_DIR, _IOC_NR, _IOC_TYPE};
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use kernel::transmute::{AsBytes, FromBytes};
 
 /// Types and constants of `include/uapi/linux/rsm.h`.
 #[allow(non_camel_case_types, dead_code, unreachable_pub, clippy::all)]
@@ -75,19 +76,24 @@ pub(crate) fn command(cmd: u32) -> Option<u32> {
 
 /// Runs a command: reads its structure, performs `operation`, stores the results.
 ///
-/// The structure is stored before the operation too, with its inputs as they came, so that one that
-/// cannot be written is found while nothing has been changed yet. Operations that have no results
-/// of their own store nothing afterwards; what others have done is undone if their results cannot be
-/// stored after all.
+/// What will be stored is stored before the operation too, with its inputs as they came, so that a
+/// structure that cannot be written is found while nothing has been changed yet. Operations that
+/// have no results of their own have then stored all there is, the status, and cannot fail any more
+/// once they are done; what others have done is undone if their results cannot be stored after all.
 pub(crate) fn run<T: Args>(
     cmd: u32,
     addr: usize,
     operation: impl FnOnce(&mut T) -> Result<Commit, Fail>,
 ) -> Result {
     let mut request = Request::<T>::read(cmd, addr)?;
-    request.args.set_status(RSM_STATUS_SUCCESS);
-    request.write()?;
+    if T::RESULTS {
+        request.args.set_status(RSM_STATUS_SUCCESS);
+        request.write()?;
+    } else {
+        request.write_status(RSM_STATUS_SUCCESS)?;
+    }
     match operation(&mut request.args) {
+        Ok(_) if !T::RESULTS => Ok(()),
         Ok(commit) => {
             let stored = request.write();
             match commit {
@@ -107,16 +113,21 @@ pub(crate) fn run<T: Args>(
     }
 }
 
-/// Implements [`Args`] for a structure, given its size in the first version of the interface, and
-/// for each member that does not take any value the bits that it may have.
+/// Implements [`Args`] for a structure, given its size in the first version of the interface,
+/// whether the kernel sets members other than `status`, and for each member that does not take any
+/// value the bits that it may have.
 macro_rules! args {
-    ($type:ty, $size:expr, [$($member:ident: $known:expr),*]) => {
+    ($type:ty, $size:expr, $results:expr, [$($member:ident: $known:expr),*]) => {
         const _: () = assert!(size_of::<$type>() == $size);
 
-        // SAFETY: A `repr(C)` structure of integers, whose members fill it (layout tests of the
-        // user crate) and begin with `size` and `status`.
+        // SAFETY: A structure of integers, for which any bit pattern is valid.
+        unsafe impl FromBytes for $type {}
+        // SAFETY: A structure of integers that fill it (layout tests of the user crate).
+        unsafe impl AsBytes for $type {}
+        // SAFETY: `repr(C)`, as all that the header gives, and begins with `size` and `status`.
         unsafe impl Args for $type {
             const MIN_SIZE: usize = $size;
+            const RESULTS: bool = $results;
 
             fn size(&self) -> u32 {
                 self.size
@@ -133,16 +144,16 @@ macro_rules! args {
     };
 }
 
-args!(rsm_query, 32, []);
-args!(rsm_attributes, 72, []);
-args!(rsm_topology, 16, []);
-args!(rsm_export_create, 32, [flags: RSM_EXPORT_ALLOW_REBIND]);
-args!(rsm_export_publish, 32, [flags: 0, __reserved: 0]);
-args!(rsm_export_unpublish, 16, [flags: 0, __reserved: 0]);
-args!(rsm_export_republish, 24, [flags: 0]);
-args!(rsm_export_rebind, 32, [flags: 0, __reserved: 0]);
-args!(rsm_export_destroy, 16, [flags: 0, __reserved: 0]);
-args!(rsm_import_connect, 48, [flags: RSM_IMPORT_WAKE_ON_ABORT | RSM_IMPORT_SIGBUS]);
-args!(rsm_import_prefault, 32, [flags: 0, __reserved: 0]);
-args!(rsm_event_post, 16, [flags: RSM_EVENT_NO_ACCUMULATE, __reserved: 0]);
-args!(rsm_event_wait, 16, [flags: 0]);
+args!(rsm_query, 32, true, []);
+args!(rsm_attributes, 72, true, []);
+args!(rsm_topology, 16, true, []);
+args!(rsm_export_create, 32, true, [flags: RSM_EXPORT_ALLOW_REBIND]);
+args!(rsm_export_publish, 32, true, [flags: 0, __reserved: 0]);
+args!(rsm_export_unpublish, 16, false, [flags: 0, __reserved: 0]);
+args!(rsm_export_republish, 24, false, [flags: 0]);
+args!(rsm_export_rebind, 32, false, [flags: 0, __reserved: 0]);
+args!(rsm_export_destroy, 16, false, [flags: 0, __reserved: 0]);
+args!(rsm_import_connect, 48, true, [flags: RSM_IMPORT_WAKE_ON_ABORT | RSM_IMPORT_SIGBUS]);
+args!(rsm_import_prefault, 32, false, [flags: 0, __reserved: 0]);
+args!(rsm_event_post, 16, false, [flags: RSM_EVENT_NO_ACCUMULATE, __reserved: 0]);
+args!(rsm_event_wait, 16, false, [flags: 0]);

@@ -6,17 +6,23 @@ use core::mem::{size_of, MaybeUninit};
 use kernel::bindings;
 use kernel::ioctl::_IOC_SIZE;
 use kernel::prelude::*;
+use kernel::transmute::{AsBytes, FromBytes};
 use kernel::uaccess::{UserPtr, UserSlice};
+
+/// Where the `status` member of every structure is: behind `size`.
+const STATUS: usize = size_of::<u32>();
 
 /// A structure of the UAPI header.
 ///
 /// # Safety
 ///
-/// The type is `repr(C)`, has no padding, any bit pattern is valid for it, and its first two
-/// members are the `__u32`s `size` and `status`.
-pub(crate) unsafe trait Args: Copy {
+/// The type is `repr(C)`, and its first two members are the `__u32`s `size` and `status`.
+pub(crate) unsafe trait Args: Copy + FromBytes + AsBytes {
     /// Size of the first version of the structure.
     const MIN_SIZE: usize;
+
+    /// Whether the kernel sets members other than `status`.
+    const RESULTS: bool;
 
     /// The `size` member.
     fn size(&self) -> u32;
@@ -32,16 +38,41 @@ pub(crate) unsafe trait Args: Copy {
 pub(crate) struct Request<T> {
     /// The structure; members that the caller does not know are zero.
     pub(crate) args: T,
-    /// What has been stored at `addr`.
-    stored: Option<T>,
     addr: usize,
     len: usize,
 }
 
 impl<T: Args> Request<T> {
     /// Reads the structure of command `cmd` at `addr`, by the rules of the UAPI header.
+    #[inline(always)]
     pub(crate) fn read(cmd: u32, addr: usize) -> Result<Self> {
         let given = _IOC_SIZE(cmd);
+        let (args, len) = if given == size_of::<T>() {
+            let mut reader = UserSlice::new(UserPtr::from_addr(addr), given).reader();
+            (Self::checked(reader.read()?, given)?, given)
+        } else {
+            Self::read_other(given, addr)?
+        };
+        if !args.understood() {
+            return Err(Error::from_errno(
+                -(bindings::EOPNOTSUPP as kernel::ffi::c_int),
+            ));
+        }
+        Ok(Self { args, addr, len })
+    }
+
+    /// Fails unless a structure says of itself that it has the size that the command gives.
+    fn checked(args: T, given: usize) -> Result<T> {
+        if args.size() as usize == given {
+            Ok(args)
+        } else {
+            Err(EINVAL)
+        }
+    }
+
+    /// Reads a structure that is shorter or longer than the one that is known here.
+    #[cold]
+    fn read_other(given: usize, addr: usize) -> Result<(T, usize)> {
         if given < T::MIN_SIZE {
             return Err(EINVAL);
         }
@@ -54,11 +85,8 @@ impl<T: Args> Request<T> {
         UserSlice::new(UserPtr::from_addr(addr), len)
             .reader()
             .read_raw(bytes)?;
-        // SAFETY: Any bit pattern is valid by the trait's contract.
-        let args = unsafe { args.assume_init() };
-        if args.size() as usize != given {
-            return Err(EINVAL);
-        }
+        // SAFETY: Any bit pattern is valid for what is `FromBytes`.
+        let args = Self::checked(unsafe { args.assume_init() }, given)?;
         if given > len {
             let tail = addr.checked_add(len).ok_or(EFAULT)?;
             // SAFETY: The function checks the user range it is given.
@@ -68,46 +96,25 @@ impl<T: Args> Request<T> {
                 errno => return Err(Error::from_errno(errno)),
             }
         }
-        if !args.understood() {
-            return Err(Error::from_errno(
-                -(bindings::EOPNOTSUPP as kernel::ffi::c_int),
-            ));
-        }
-        Ok(Self {
-            args,
-            stored: None,
-            addr,
-            len,
-        })
+        Ok((args, len))
     }
 
     /// Stores the `status` member only.
     pub(crate) fn write_status(&self, status: u32) -> Result {
-        let addr = self.addr.checked_add(size_of::<u32>()).ok_or(EFAULT)?;
-        UserSlice::new(UserPtr::from_addr(addr), size_of::<u32>())
+        let addr = self.addr.checked_add(STATUS);
+        UserSlice::new(UserPtr::from_addr(addr.ok_or(EFAULT)?), size_of::<u32>())
             .writer()
-            .write_slice(&status.to_ne_bytes())
+            .write(&status)
     }
 
-    /// The bytes of a structure, as many as the caller knows.
-    fn bytes<'a>(&self, args: &'a T) -> &'a [u8] {
-        // SAFETY: `T` has no padding by the trait's contract, and `len` is at most its size.
-        unsafe { core::slice::from_raw_parts((&raw const *args).cast::<u8>(), self.len) }
-    }
-
-    /// Stores the structure, as much of it as the caller knows. Does nothing, and cannot fail, if
-    /// that has been stored already.
-    pub(crate) fn write(&mut self) -> Result {
-        let bytes = self.bytes(&self.args);
-        if let Some(stored) = &self.stored {
-            if self.bytes(stored) == bytes {
-                return Ok(());
-            }
+    /// Stores the structure, as much of it as the caller knows.
+    pub(crate) fn write(&self) -> Result {
+        let mut writer = UserSlice::new(UserPtr::from_addr(self.addr), self.len).writer();
+        if self.len == size_of::<T>() {
+            writer.write(&self.args)
+        } else {
+            let bytes = self.args.as_bytes();
+            writer.write_slice(bytes.get(..self.len).unwrap_or(bytes))
         }
-        UserSlice::new(UserPtr::from_addr(self.addr), self.len)
-            .writer()
-            .write_slice(bytes)?;
-        self.stored = Some(self.args);
-        Ok(())
     }
 }
