@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the kernel offers only as a macro or an inline function, made callable
- * from Rust. One line each; no logic. And the module's parameters, which are
- * macros, too.
+ * from Rust. As good as no logic. And the module's parameters, which are macros,
+ * too.
  */
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
@@ -143,14 +143,47 @@ void rsm_helper_set_special_pte(struct mm_struct *mm, unsigned long addr,
 	set_pte_at(mm, addr, pte, pte_mkspecial(pfn_pte(pfn, prot)));
 }
 
-struct page *rsm_helper_pfn_to_page(unsigned long pfn)
-{
-	return pfn_to_page(pfn);
-}
-
 unsigned long rsm_helper_page_to_pfn(struct page *page)
 {
 	return page_to_pfn(page);
+}
+
+/*
+ * Folios are locked to be marked dirty so that they keep the file whose business
+ * that is. Anonymous ones have none: all there is to do is to set the flag.
+ */
+static inline void mark_dirty(struct folio *folio)
+{
+	if (folio_test_dirty(folio))
+		return;
+	if (likely(folio_test_anon(folio)))
+		folio_set_dirty(folio);
+	else
+		folio_mark_dirty_lock(folio);
+}
+
+/* Unpins the page of a frame, marked dirty. May sleep. */
+void rsm_helper_unpin_dirty_one(unsigned long pfn)
+{
+	struct folio *folio = pfn_folio(pfn);
+
+	mark_dirty(folio);
+	unpin_user_folio(folio, 1);
+}
+
+/*
+ * Unpins pages from that of a frame on, marked dirty: at most so many, and not
+ * beyond the folio. Returns how many. May sleep.
+ */
+unsigned long rsm_helper_unpin_dirty(unsigned long pfn, unsigned long pages)
+{
+	struct folio *folio = pfn_folio(pfn);
+
+	mark_dirty(folio);
+	pages = min(pages, folio_nr_pages(folio) -
+			   folio_page_idx(folio, pfn_to_page(pfn)));
+	unpin_user_folio(folio, pages);
+	return pages;
 }
 
 void *rsm_helper_page_address(struct page *page)
@@ -177,6 +210,12 @@ void rsm_helper_mmu_interval_set_seq(struct mmu_interval_notifier *notifier,
 				     unsigned long sequence)
 {
 	mmu_interval_set_seq(notifier, sequence);
+}
+
+bool rsm_helper_waitqueue_active(struct wait_queue_head *head)
+{
+	/* Ordered as the caller's, Events::post(), says. */
+	return waitqueue_active(head);
 }
 
 void rsm_helper_poll_wait(struct file *file, struct wait_queue_head *head,

@@ -6,8 +6,13 @@
 //! last at the segment's end, so that an entry costs 16 bytes however long its run is. The first
 //! extent begins at page 0.
 
+use core::mem::{size_of, MaybeUninit};
+
 /// Pages in a 2 MiB page-table entry.
 pub const HUGE_PAGES: u64 = 512;
+
+/// Extents that [`phase`] looks at together.
+const PHASE_GROUP: usize = 32;
 
 /// A run of contiguous page frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,84 @@ pub fn continues(last: Option<&Extent>, pages: u64, pfn: u64) -> bool {
             .is_some_and(|next| next == pfn),
         None => false,
     }
+}
+
+/// Pages that follow those that have an extent already.
+///
+/// Pages are pointers into one array that has an element for each frame, in the order of the frames.
+#[derive(Debug)]
+pub struct Batch<'a, T> {
+    pages: &'a [*mut T],
+    /// How many have an extent by now.
+    taken: usize,
+    /// How many pages come before.
+    before: u64,
+    /// The address of the array's first element.
+    array: usize,
+}
+
+impl<'a, T> Batch<'a, T> {
+    /// Of `pages`, after `before` pages whose last extent is `last`. `pfn` is the frame of the first.
+    /// Those that continue that extent are taken.
+    pub fn new(last: Option<&Extent>, before: u64, pages: &'a [*mut T], pfn: u64) -> Self {
+        let first = pages.first().map_or(0, |page| page.addr());
+        let taken = match pages.first() {
+            Some(&first) if continues(last, before, pfn) => end_of_run(pages, 0, first),
+            _ => 0,
+        };
+        Self {
+            pages,
+            taken,
+            before,
+            array: first.wrapping_sub((pfn as usize).wrapping_mul(size_of::<T>())),
+        }
+    }
+
+    /// Takes pages, and stores their extents for as long as there is room. Returns how many.
+    pub fn fill(&mut self, room: &mut [MaybeUninit<Extent>]) -> usize {
+        let mut taken = self.taken;
+        let mut filled = 0_usize;
+        for place in room {
+            let Some(&page) = self.pages.get(taken) else {
+                break;
+            };
+            place.write(Extent {
+                page: self.before.wrapping_add(taken as u64),
+                pfn: (page.addr().wrapping_sub(self.array) / size_of::<T>()) as u64,
+            });
+            filled = filled.wrapping_add(1);
+            taken = end_of_run(self.pages, taken.wrapping_add(1), page.wrapping_add(1));
+        }
+        self.taken = taken;
+        filled
+    }
+
+    /// Pages that have an extent by now, those before included.
+    pub fn pages(&self) -> u64 {
+        self.before.wrapping_add(self.taken as u64)
+    }
+
+    /// Pages not taken.
+    pub fn rest(&self) -> &'a [*mut T] {
+        self.pages.get(self.taken..).unwrap_or(&[])
+    }
+}
+
+/// Where the run ends that would go on with `next` at `at`.
+fn end_of_run<T>(pages: &[*mut T], mut at: usize, mut next: *mut T) -> usize {
+    while pages.get(at).is_some_and(|&page| page == next) {
+        at = at.wrapping_add(1);
+        next = next.wrapping_add(1);
+    }
+    at
+}
+
+/// How many extents a segment of `total` pages may come to have, if its first `pages` pages have
+/// `known`: as many in proportion, or up to `known` more, and never more than pages.
+pub fn expected(known: usize, pages: u64, total: u64) -> usize {
+    let times = total / pages.max(1) + 1;
+    let expected = (known as u64).saturating_mul(times).min(total);
+    usize::try_from(expected).unwrap_or(usize::MAX)
 }
 
 /// The run that starts at `page` of a segment of `total` pages; `None` beyond the end.
@@ -84,27 +167,24 @@ impl Iterator for Runs<'_> {
     }
 }
 
-/// The extent at `index` as a run; `None` beyond the last.
-pub fn run_at(extents: &[Extent], total: u64, index: usize) -> Option<Run> {
-    let extent = extents.get(index)?;
-    let after = extents.get(index.checked_add(1)?);
-    let end = after.map_or(total, |next| next.page);
-    Some(Run {
-        pfn: extent.pfn,
-        pages: end.checked_sub(extent.page).filter(|&pages| pages > 0)?,
-    })
-}
-
 /// The distance, in pages below [`HUGE_PAGES`], that makes a user address fit 2 MiB entries: an
 /// address congruent to (page + phase) modulo 512 pages is congruent to its frame number.
 ///
 /// Taken from the first run long enough to hold an aligned 2 MiB block; 0 if there is none.
 pub fn phase(extents: &[Extent], total: u64) -> u64 {
-    for index in 0..extents.len() {
-        if let (Some(run), Some(extent)) = (run_at(extents, total, index), extents.get(index)) {
-            let to_aligned = run.pfn.wrapping_neg() % HUGE_PAGES;
-            if run.pages >= to_aligned.saturating_add(HUGE_PAGES) {
-                return run.pfn.wrapping_sub(extent.page) % HUGE_PAGES;
+    let end_of = |index: usize| extents.get(index).map_or(total, |next| next.page);
+    for start in (0..extents.len()).step_by(PHASE_GROUP) {
+        let group = start..extents.len().min(start.saturating_add(PHASE_GROUP));
+        // None that long among those that are not even together.
+        let span = end_of(group.end).saturating_sub(end_of(start));
+        if span < HUGE_PAGES {
+            continue;
+        }
+        for (index, extent) in group.clone().zip(extents.get(group).unwrap_or(&[])) {
+            let pages = end_of(index.saturating_add(1)).saturating_sub(extent.page);
+            let to_aligned = extent.pfn.wrapping_neg() % HUGE_PAGES;
+            if pages >= to_aligned.saturating_add(HUGE_PAGES) {
+                return extent.pfn.wrapping_sub(extent.page) % HUGE_PAGES;
             }
         }
     }
@@ -160,7 +240,36 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec;
 
-    /// Builds extents as the module does, one page after the other.
+    /// Builds extents as the module does, in batches of so many pages, of which those of one call
+    /// have so much room.
+    fn build_in_batches(pfns: &[u64], batch: usize, room: usize) -> Vec<Extent> {
+        // As if there were an array of structures of 64 bytes.
+        let array = 1_usize << 40;
+        let pages: Vec<*mut [u64; 8]> = pfns
+            .iter()
+            .map(|&pfn| core::ptr::without_provenance_mut(array + 64 * pfn as usize))
+            .collect();
+        let mut extents: Vec<Extent> = Vec::new();
+        for (index, pages) in pages.chunks(batch).enumerate() {
+            let before = index * batch;
+            let mut batch = Batch::new(extents.last(), before as u64, pages, pfns[before]);
+            while !batch.rest().is_empty() {
+                let mut places = std::vec![MaybeUninit::uninit(); room];
+                let filled = batch.fill(&mut places);
+                assert!(filled > 0 || places.is_empty());
+                // SAFETY: so many have been stored.
+                extents.extend(
+                    places[..filled]
+                        .iter()
+                        .map(|place| unsafe { place.assume_init() }),
+                );
+            }
+            assert_eq!(batch.pages(), (before + pages.len()) as u64);
+        }
+        extents
+    }
+
+    /// Builds extents one page after the other.
     fn build(pfns: &[u64]) -> Vec<Extent> {
         let mut extents: Vec<Extent> = Vec::new();
         for (page, &pfn) in pfns.iter().enumerate() {
@@ -202,11 +311,21 @@ mod tests {
         fn runs_cover_the_segment(pfns in frames()) {
             let extents = build(&pfns);
             let total = pfns.len() as u64;
-            let sum: u64 = (0..extents.len())
-                .map(|i| run_at(&extents, total, i).unwrap().pages)
-                .sum();
+            let sum: u64 = runs_from(&extents, total, 0).map(|run| run.pages).sum();
             prop_assert_eq!(sum, total);
-            prop_assert_eq!(run_at(&extents, total, extents.len()), None);
+        }
+
+        #[test]
+        fn batches_come_to_the_same(pfns in frames(), batch in 1_usize..800, room in 1_usize..20) {
+            prop_assert_eq!(build_in_batches(&pfns, batch, room), build(&pfns));
+        }
+
+        #[test]
+        fn enough_is_expected(known in 1_usize..5000, runs in 1_u64..500, more in 0_u64..500) {
+            let pages = known as u64 * runs;
+            let expected = expected(known, pages, pages * (more + 1));
+            prop_assert!(expected >= known * (more as usize + 1));
+            prop_assert!(expected as u64 <= pages * (more + 1));
         }
 
         #[test]
@@ -228,6 +347,22 @@ mod tests {
                     prop_assert_eq!(pfns[(page + i) as usize], pfn + i);
                 }
             }
+        }
+
+        #[test]
+        fn phase_is_of_the_first_that_is_long_enough(pfns in frames()) {
+            let extents = build(&pfns);
+            let total = pfns.len() as u64;
+            let mut page = 0;
+            let mut first = 0;
+            for run in runs_from(&extents, total, 0) {
+                if run.pages >= run.pfn.wrapping_neg() % HUGE_PAGES + HUGE_PAGES {
+                    first = run.pfn.wrapping_sub(page) % HUGE_PAGES;
+                    break;
+                }
+                page += run.pages;
+            }
+            prop_assert_eq!(phase(&extents, total), first);
         }
 
         #[test]

@@ -3,12 +3,16 @@
 //! A list of extents that takes no more memory than it must: single pages once it is longer than a
 //! page, however long, and none in reserve once it is complete.
 
-use crate::logic::extent::Extent;
+use crate::logic::extent::{self, Batch, Extent};
 use core::ops::Deref;
 use kernel::alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN};
-use kernel::alloc::{AllocError, Flags, KVec, VVec};
+use kernel::alloc::{AllocError, Allocator, Flags, KVec, VVec, Vec};
+use kernel::bindings;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
+
+/// Part of the room that may stay unused: copying a list to save less costs more than that is worth.
+const SLACK: usize = 8;
 
 /// Extents that a page has room for.
 const SHORT: usize = PAGE_SIZE / size_of::<Extent>();
@@ -32,35 +36,67 @@ impl Extents {
         Self::Short(KVec::new())
     }
 
-    /// Adds one at the end.
-    pub(crate) fn push(&mut self, extent: Extent) -> Result<(), AllocError> {
-        match self {
-            Self::Short(list) if list.len() < SHORT => list.push(extent, flags()),
-            Self::Short(list) => {
-                let mut long = VVec::with_capacity(2 * SHORT, flags())?;
-                long.extend_from_slice(list, flags())?;
-                long.push(extent, flags())?;
-                *self = Self::Long(long);
-                Ok(())
+    /// Adds those of a batch at the end, of a segment of `total` pages. If that fails, what has been
+    /// added so far stays.
+    pub(crate) fn append(
+        &mut self,
+        batch: &mut Batch<'_, bindings::page>,
+        total: u64,
+    ) -> Result<(), AllocError> {
+        loop {
+            match self {
+                Self::Short(list) => Self::fill(list, batch),
+                Self::Long(list) => Self::fill(list, batch),
             }
-            Self::Long(list) => list.push(extent, flags()),
+            if batch.rest().is_empty() {
+                return Ok(());
+            }
+            self.grow(extent::expected(self.len(), batch.pages(), total))?;
         }
     }
 
-    /// Gives back the memory that is not needed, as far as that takes none.
+    /// Adds as many of a batch as there is room for.
+    fn fill<A: Allocator>(list: &mut Vec<Extent, A>, batch: &mut Batch<'_, bindings::page>) {
+        let added = batch.fill(list.spare_capacity_mut());
+        // SAFETY: So many have been stored, in order, where there was room.
+        unsafe { list.inc_len(added) };
+    }
+
+    /// Makes room: for twice as many as there are, or for as many as are expected if those are more.
+    #[cold]
+    fn grow(&mut self, expected: usize) -> Result<(), AllocError> {
+        match self {
+            Self::Short(list) if list.len() < SHORT => list.reserve(1, flags()),
+            _ => {
+                let twice = self.len().saturating_mul(2);
+                let long = self
+                    .copied(twice.max(expected))
+                    // It may not come to so many.
+                    .or_else(|_| self.copied(twice))?;
+                *self = Self::Long(long);
+                Ok(())
+            }
+        }
+    }
+
+    /// A copy of the list, with room for `room`.
+    fn copied(&self, room: usize) -> Result<VVec<Extent>, AllocError> {
+        let mut copy = VVec::with_capacity(room, flags())?;
+        copy.extend_from_slice(self, flags())?;
+        Ok(copy)
+    }
+
+    /// Gives back the memory that is not needed, as far as that takes none, and if it is worth it.
     pub(crate) fn trim(&mut self) {
         // The other kind has at most a page.
         let Self::Long(list) = self else { return };
         let pages = |extents: usize| extents.div_ceil(SHORT);
-        if pages(list.len()) == pages(list.capacity()) {
+        let unused = pages(list.capacity()) - pages(list.len());
+        if unused == 0 || unused <= pages(list.capacity()) / SLACK {
             return;
         }
-        let copy = VVec::with_capacity(list.len(), flags()).and_then(|mut copy| {
-            copy.extend_from_slice(list, flags())?;
-            Ok(copy)
-        });
-        if let Ok(copy) = copy {
-            *list = copy;
+        if let Ok(copy) = self.copied(self.len()) {
+            *self = Self::Long(copy);
         }
     }
 }

@@ -4,11 +4,13 @@
 
 use super::extents::Extents;
 use super::{caller, raw};
-use crate::logic::extent::{self, Extent};
+use crate::logic::extent::{Batch, Extent};
 use crate::logic::status::Status;
+use core::mem::size_of;
 use core::ptr;
 use kernel::alloc::KVec;
 use kernel::bindings;
+use kernel::ffi::c_ulong;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 
@@ -19,8 +21,8 @@ compile_error!("page structures must lie in one array");
 /// Pages pinned per call: as many pointers as fit in a page.
 const BATCH: usize = PAGE_SIZE / size_of::<*mut bindings::page>();
 
-/// Pages unpinned before others get the processor.
-const UNPIN_BATCH: u64 = 4096;
+/// Extents unpinned before others get the processor.
+const UNPIN_BATCH: usize = 1024;
 
 /// Pinned user memory. Unpinned, and marked dirty, when dropped, which may sleep.
 ///
@@ -67,7 +69,7 @@ impl Pinned {
                 Ok(got) => got,
                 Err(_) => return Err(Self::failure(got)),
             };
-            pinned.take(batch.get(..got).unwrap_or(&[]))?;
+            pinned.take(batch.get(..got).unwrap_or(&[]), pages)?;
         }
         pinned.extents.trim();
         Ok(pinned)
@@ -84,31 +86,26 @@ impl Pinned {
         }
     }
 
-    /// Takes over freshly pinned pages. On failure those not taken are unpinned.
-    fn take(&mut self, batch: &[*mut bindings::page]) -> Result<(), Status> {
-        let mut rest = batch;
-        // Page structures lie in the order of their frames: neighbours describe neighbours.
-        for run in batch.chunk_by(|&page, &next| page.wrapping_add(1) == next) {
-            let Some(&page) = run.first() else { continue };
-            // SAFETY: `page` is pinned, hence valid.
-            let pfn = unsafe { raw::rsm_helper_page_to_pfn(page) } as u64;
-            if !extent::continues(self.extents.last(), self.pages, pfn) {
-                let entry = Extent {
-                    page: self.pages,
-                    pfn,
-                };
-                if self.extents.push(entry).is_err() {
-                    // SAFETY: The pages of `rest` were pinned and belong to no extent yet.
-                    unsafe { bindings::unpin_user_pages(rest.as_ptr().cast_mut(), rest.len()) };
-                    return Err(Status::InsufficientMem);
-                }
-            }
-            // INVARIANT: The pages of `run` are pinned, and either continue the last extent or are
-            // one.
-            self.pages = self.pages.wrapping_add(run.len() as u64);
-            rest = rest.get(run.len()..).unwrap_or(&[]);
-        }
-        Ok(())
+    /// Takes over freshly pinned pages, of `total` that there will be. On failure those not taken are
+    /// unpinned.
+    fn take(&mut self, pages: &[*mut bindings::page], total: u64) -> Result<(), Status> {
+        let Some(&first) = pages.first() else {
+            return Ok(());
+        };
+        // SAFETY: `first` is pinned, hence valid.
+        let pfn = unsafe { raw::rsm_helper_page_to_pfn(first) } as u64;
+        // Page structures lie in one array, in the order of their frames.
+        let mut batch = Batch::new(self.extents.last(), self.pages, pages, pfn);
+        let result = self.extents.append(&mut batch, total);
+        // INVARIANT: The pages taken are pinned, and either continue the last extent or are in new
+        // ones.
+        self.pages = batch.pages();
+        result.map_err(|_| {
+            let rest = batch.rest();
+            // SAFETY: The pages of `rest` were pinned and belong to no extent yet.
+            unsafe { bindings::unpin_user_pages(rest.as_ptr().cast_mut(), rest.len()) };
+            Status::InsufficientMem
+        })
     }
 
     /// The frames, in order.
@@ -119,22 +116,39 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        for index in 0..self.extents.len() {
-            let Some(mut run) = extent::run_at(&self.extents, self.pages, index) else {
-                return;
-            };
-            while run.pages > 0 {
-                let pages = run.pages.min(UNPIN_BATCH);
-                // SAFETY: By the type invariant these frames are contiguous and pinned by this
-                // value, which ends here and comes to each of them once.
-                unsafe {
-                    let first = raw::rsm_helper_pfn_to_page(run.pfn as usize);
-                    bindings::unpin_user_page_range_dirty_lock(first, pages as usize, true);
-                    raw::rsm_helper_cond_resched();
-                }
-                run.pfn = run.pfn.wrapping_add(pages);
-                run.pages = run.pages.wrapping_sub(pages);
+        let mut end = self.pages;
+        for extents in self.extents.rchunks(UNPIN_BATCH) {
+            for extent in extents.iter().rev() {
+                let pages = end.wrapping_sub(extent.page);
+                // SAFETY: By the type invariant the frames are contiguous and pinned by this value,
+                // which ends here and comes to each of them once.
+                unsafe { unpin(extent.pfn, pages) };
+                end = extent.page;
             }
+            // SAFETY: May be called wherever sleeping is allowed.
+            unsafe { raw::rsm_helper_cond_resched() };
         }
+    }
+}
+
+/// Unpins frames and marks them dirty. May sleep.
+///
+/// # Safety
+///
+/// `pages` frames from `pfn` on must be pinned, and those pins are given up.
+unsafe fn unpin(mut pfn: u64, mut pages: u64) {
+    if pages == 1 {
+        // SAFETY: As the caller says.
+        unsafe { raw::rsm_helper_unpin_dirty_one(pfn as c_ulong) };
+        return;
+    }
+    while pages > 0 {
+        // SAFETY: As the caller says; what has been unpinned is not come to again.
+        let done = unsafe {
+            raw::rsm_helper_cond_resched();
+            raw::rsm_helper_unpin_dirty(pfn as c_ulong, pages as c_ulong)
+        };
+        pfn = pfn.wrapping_add(done as u64);
+        pages = pages.saturating_sub(done as u64);
     }
 }

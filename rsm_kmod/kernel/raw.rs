@@ -78,8 +78,9 @@ extern "C" {
         pfn: c_ulong,
         prot: bindings::pgprot_t,
     );
-    pub(crate) fn rsm_helper_pfn_to_page(pfn: c_ulong) -> *mut bindings::page;
     pub(crate) fn rsm_helper_page_to_pfn(page: *mut bindings::page) -> c_ulong;
+    pub(crate) fn rsm_helper_unpin_dirty_one(pfn: c_ulong);
+    pub(crate) fn rsm_helper_unpin_dirty(pfn: c_ulong, pages: c_ulong) -> c_ulong;
     pub(crate) fn rsm_helper_page_address(page: *mut bindings::page) -> *mut c_void;
     pub(crate) fn rsm_helper_get_page(page: *mut bindings::page);
     pub(crate) fn rsm_helper_put_page(page: *mut bindings::page);
@@ -88,6 +89,7 @@ extern "C" {
         notifier: *mut bindings::mmu_interval_notifier,
         sequence: c_ulong,
     );
+    pub(crate) fn rsm_helper_waitqueue_active(head: *mut bindings::wait_queue_head) -> bool;
     pub(crate) fn rsm_helper_poll_wait(
         file: *mut bindings::file,
         head: *mut bindings::wait_queue_head,

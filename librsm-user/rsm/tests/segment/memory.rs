@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -37,6 +38,44 @@ fn anonymous_memory() {
     assert_exportable(Map::anonymous(17 * PAGE));
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
     assert_exportable(Map::new(17 * PAGE, READ | WRITE, flags, -1, 0).expect("map"));
+}
+
+/// An entry of an array of 64-bit words that the kernel shows.
+fn entry(file: &str, index: u64) -> u64 {
+    let mut entry = [0; 8];
+    let file = File::open(file).expect(file);
+    file.read_exact_at(&mut entry, index * 8).expect("entry");
+    u64::from_ne_bytes(entry)
+}
+
+/// How many pages the kernel has marked dirty, which it must not lose.
+fn dirty_pages(memory: &Map) -> usize {
+    const DIRTY: u64 = 1 << 4; // KPF_DIRTY
+    let pages = memory.addr() / PAGE as u64..(memory.addr() + memory.len as u64) / PAGE as u64;
+    let frame = |page| entry("/proc/self/pagemap", page) & ((1 << 55) - 1);
+    pages
+        .filter(|&page| entry("/proc/kpageflags", frame(page)) & DIRTY != 0)
+        .count()
+}
+
+/// Importers' stores leave no trace in the exporter's page table: the pages have to be marked.
+#[test]
+fn pages_given_back_are_dirty() {
+    let alone = Map::anonymous(33 * PAGE);
+    for page in (0..33).step_by(2).chain((1..33).step_by(2)) {
+        alone.store(page * PAGE, 1);
+    }
+    let together = Map::anonymous(32 * PAGE);
+    together.mark(OLD);
+    let huge = huge_memory(HUGE);
+    huge.mark(OLD);
+    for memory in [alone, together, huge] {
+        assert_eq!(dirty_pages(&memory), 0, "not yet");
+        let controller = raw::controller();
+        let export = raw::create(&controller, memory.addr(), memory.len as u64).expect("create");
+        raw::destroy(&export).expect("destroy");
+        assert_eq!(dirty_pages(&memory), memory.len / PAGE);
+    }
 }
 
 #[test]
