@@ -56,6 +56,7 @@ impl<T: Mapped> VmOps<T> {
     pub(crate) const fn new() -> Self {
         let mut ops: bindings::vm_operations_struct = pin_init::zeroed();
         ops.fault = Some(fault::<T>);
+        ops.map_pages = Some(map_pages);
         if T::TRACKED {
             ops.open = Some(open::<T>);
             ops.close = Some(close::<T>);
@@ -130,6 +131,21 @@ unsafe extern "C" fn fault<T: Mapped>(vmf: *mut bindings::vm_fault) -> bindings:
         None => Outcome::Sigbus,
     }
     .into_raw(fault)
+}
+
+/// What the kernel calls before `fault`, to have pages mapped that are at hand. It must not sleep, so
+/// nothing is. That it is there tells the kernel that `fault` may come under the lock of the mapping
+/// alone: without it each fault is begun under that, given up, and begun anew under the mmap lock.
+///
+/// # Safety
+///
+/// None is needed; the type is the kernel's.
+unsafe extern "C" fn map_pages(
+    _vmf: *mut bindings::vm_fault,
+    _first: c_ulong,
+    _last: c_ulong,
+) -> bindings::vm_fault_t {
+    0
 }
 
 /// # Safety
