@@ -114,17 +114,30 @@ impl fmt::Display for Peer {
 }
 
 /// The live connections of a segment, by serial number.
+///
+/// Most segments have one, so there is room for one without an allocation.
 pub(crate) struct Connections {
-    peers: RBTree<u64, Arc<Peer>>,
+    first: Option<(u64, Arc<Peer>)>,
+    others: RBTree<u64, Arc<Peer>>,
     count: u64,
     next: u64,
+}
+
+/// Room for a connection.
+pub(crate) type Room = RBTreeNodeReservation<u64, Arc<Peer>>;
+
+/// A connection that is no more, to be dropped with the lock released.
+enum Removed {
+    First { _peer: Arc<Peer> },
+    Other { _node: RBTreeNode<u64, Arc<Peer>> },
 }
 
 impl Connections {
     /// None.
     pub(crate) fn new() -> Self {
         Self {
-            peers: RBTree::new(),
+            first: None,
+            others: RBTree::new(),
             count: 0,
             next: 0,
         }
@@ -135,33 +148,43 @@ impl Connections {
         self.count
     }
 
-    /// Adds one, and returns its serial number.
-    pub(crate) fn add(
-        &mut self,
-        peer: Arc<Peer>,
-        node: RBTreeNodeReservation<u64, Arc<Peer>>,
-    ) -> u64 {
+    /// Adds one, and returns its serial number; `None` if that takes `room` and there is none.
+    pub(crate) fn add(&mut self, peer: &Arc<Peer>, room: &mut Option<Room>) -> Option<u64> {
         let serial = self.next;
+        if self.first.is_none() {
+            self.first = Some((serial, peer.clone()));
+        } else {
+            let node = room.take()?.into_node(serial, peer.clone());
+            self.others.insert(node);
+        }
         self.next = serial.wrapping_add(1);
         self.count = self.count.saturating_add(1);
-        self.peers.insert(node.into_node(serial, peer));
-        serial
+        Some(serial)
     }
 
     /// The first one whose serial number is at least `serial`, with that number.
     pub(crate) fn at_or_after(&self, serial: u64) -> Option<(u64, Arc<Peer>)> {
-        let cursor = self.peers.cursor_lower_bound(&serial)?;
-        let (serial, peer) = cursor.current();
-        Some((*serial, peer.clone()))
+        let cursor = self.others.cursor_lower_bound(&serial);
+        let other = cursor.as_ref().map(|cursor| cursor.current());
+        let first = self.first.as_ref().filter(|(first, _)| *first >= serial);
+        match (first, other) {
+            (Some((first, peer)), Some((other, _))) if first < other => {
+                Some((*first, peer.clone()))
+            }
+            (_, Some((other, peer))) => Some((*other, peer.clone())),
+            (first, None) => first.cloned(),
+        }
     }
 
     /// Ends all. What is returned is to be dropped with no lock held.
     pub(crate) fn end_all(&mut self) -> Ended {
-        for peer in self.peers.values() {
-            peer.end();
-        }
+        let ended = Ended {
+            first: self.first.take(),
+            others: core::mem::replace(&mut self.others, RBTree::new()),
+        };
+        ended.peers().for_each(Peer::end);
         self.count = 0;
-        Ended(core::mem::replace(&mut self.peers, RBTree::new()))
+        ended
     }
 
     /// The serial number that the next one will have.
@@ -169,24 +192,35 @@ impl Connections {
         self.next
     }
 
-    fn remove(&mut self, serial: u64) -> Option<RBTreeNode<u64, Arc<Peer>>> {
-        let removed = self.peers.remove_node(&serial);
-        if removed.is_some() {
-            self.count = self.count.saturating_sub(1);
-        }
-        removed
+    fn remove(&mut self, serial: u64) -> Option<Removed> {
+        let removed = match self.first.take_if(|(first, _)| *first == serial) {
+            Some((_, _peer)) => Removed::First { _peer },
+            None => Removed::Other {
+                _node: self.others.remove_node(&serial)?,
+            },
+        };
+        self.count = self.count.saturating_sub(1);
+        Some(removed)
     }
 }
 
 /// Connections that have been ended. Dropped, it wakes those who want to know: which takes as long
 /// as there are many of them, so that nobody must wait for it.
-pub(crate) struct Ended(RBTree<u64, Arc<Peer>>);
+pub(crate) struct Ended {
+    first: Option<(u64, Arc<Peer>)>,
+    others: RBTree<u64, Arc<Peer>>,
+}
+
+impl Ended {
+    fn peers(&self) -> impl Iterator<Item = &Peer> {
+        let first = self.first.iter().map(|(_, peer)| peer);
+        Iterator::chain(first, self.others.values()).map(|peer| &**peer)
+    }
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        for peer in self.0.values() {
-            peer.tell_of_end();
-        }
+        self.peers().for_each(Peer::tell_of_end);
     }
 }
 

@@ -9,6 +9,10 @@
 //! No wake-up is lost: a thread that gives up (signal, end of time) looks at the counter once more
 //! with the lock held, so that a post that chose it is not wasted.
 //!
+//! A post looks whether there is anybody to wake. Threads that wait are counted with `state` held. A
+//! poller is in its queue before it looks at the counter, with `state` held: so if it has missed a
+//! post, that post, which looks at the queue afterwards, finds it there.
+//!
 //! Locks: `state` is a leaf, but for the queues' own. What was stored before a post is visible after
 //! the wait that takes its event, since both hold `state`.
 
@@ -36,9 +40,20 @@ struct State {
     ended: bool,
     /// And that ends waits.
     hung_up: bool,
+    /// Threads that wait, and those that have been woken and do not know yet.
+    waiting: u32,
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            pending: 0,
+            ended: false,
+            hung_up: false,
+            waiting: 0,
+        }
+    }
+
     /// What a waiter gets now; `None` if it has to go on waiting.
     fn take(&mut self) -> Option<Result<(), Status>> {
         if self.pending > 0 {
@@ -54,27 +69,41 @@ impl Events {
     /// None pending.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            state <- new_spinlock!(State { pending: 0, ended: false, hung_up: false }, "rsm_events"),
+            state <- new_spinlock!(State::new(), "rsm_events"),
             waiters <- new_condvar!("rsm_event_waiters"),
             pollers <- Pollers::new(c"rsm_event_pollers", static_lock_class!()),
         })
     }
 
     /// Adds an event, unless the connection has ended; or one is pending already, if `accumulate` is
-    /// false.
-    pub(crate) fn post(&self, accumulate: bool) {
-        {
+    /// false. Returns whether the connection stands.
+    ///
+    /// Who posts may have found the connection before it ended. So whether it has is seen with the
+    /// lock held: from [`end`](Self::end), or by `stands`, see [`settle`](Self::settle).
+    pub(crate) fn post(&self, accumulate: bool, stands: impl FnOnce() -> bool) -> bool {
+        let waiting = {
             let mut state = self.state.lock();
-            // Whoever posts may have found the connection before it ended.
-            if state.ended {
-                return;
+            if state.ended || !stands() {
+                return false;
             }
             if accumulate || state.pending == 0 {
                 state.pending = state.pending.saturating_add(1);
             }
+            state.waiting
+        };
+        if waiting > 0 {
+            self.waiters.notify_one();
         }
-        self.waiters.notify_one();
-        self.pollers.wake(READY);
+        if !self.pollers.is_empty() {
+            self.pollers.wake(READY);
+        }
+        true
+    }
+
+    /// Waits for posts that have begun. Called when connections have ended: no event of theirs comes
+    /// after it.
+    pub(crate) fn settle(&self) {
+        drop(self.state.lock());
     }
 
     /// Lets no more events come. If `hang_up`, ends waits that find none, too: those that begin after
@@ -103,7 +132,10 @@ impl Events {
             if left == 0 {
                 return Err(Status::Timeout);
             }
-            match self.waiters.wait_interruptible_timeout(&mut state, left) {
+            state.waiting = state.waiting.saturating_add(1);
+            let woken = self.waiters.wait_interruptible_timeout(&mut state, left);
+            state.waiting = state.waiting.saturating_sub(1);
+            match woken {
                 CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
                 CondVarTimeoutResult::Timeout => left = 0,
                 CondVarTimeoutResult::Signal { .. } => {

@@ -12,7 +12,7 @@ use crate::kapi::params;
 use crate::kapi::trace;
 use crate::kapi::vma::NewVma;
 use crate::kapi::waitqueue::Poll;
-use crate::limits::{Counted, Owned, Share, Ticket};
+use crate::limits::{Counted, Owned, Share, Ticket, User};
 use crate::logic::access::Rights;
 use crate::logic::range;
 use crate::logic::status::Status;
@@ -26,6 +26,7 @@ use crate::uapi::{
     RSM_IMPORT_SIGBUS, RSM_IMPORT_WAKE_ON_ABORT,
 };
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::fs::file::FileDescriptorReservation;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
@@ -59,6 +60,11 @@ impl Import {
     /// What its mappings hold after a revocation.
     pub(crate) fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// Whose it is.
+    pub(crate) fn user(&self) -> &Arc<User> {
+        self.share.user()
     }
 
     /// Whether access after a revocation is an error.
@@ -102,6 +108,33 @@ impl Import {
     }
 }
 
+/// What an import takes, before it is connected.
+struct Prepared {
+    share: Share,
+    ticket: Ticket,
+    fd: FileDescriptorReservation,
+    file: AnonFile<Import>,
+    peer: Arc<Peer>,
+}
+
+impl Prepared {
+    fn new(
+        controller: &Controller,
+        segment: &Segment,
+        want: Rights,
+        flags: u32,
+    ) -> Result<Self, Fail> {
+        let wake = flags & RSM_IMPORT_WAKE_ON_ABORT != 0;
+        Ok(Self {
+            share: Share::new(controller.user(), Owned::Import)?,
+            ticket: Ticket::new(Counted::Imports, 1)?,
+            fd: file::reserve_fd()?,
+            file: AnonFile::with_mapping(c"[rsm-import]", &FILE_OPS, segment.mapping())?,
+            peer: Peer::new(controller.status().claim()?, want, wake)?,
+        })
+    }
+}
+
 /// RSM_IMPORT_CONNECT.
 pub(crate) fn connect(
     controller: &Controller,
@@ -111,18 +144,23 @@ pub(crate) fn connect(
     controller.interconnect().reach(args.node)?;
     let id = args.segment_id;
     let segment = controller.names().find(id).ok_or(Status::SegNotPublished)?;
-    // Asked for here for the sake of the order of errors, and again when the connection is made.
-    segment.check_access(id, want)?;
-
-    let share = Share::new(controller.user(), Owned::Import)?;
-    let ticket = Ticket::new(Counted::Imports, 1)?;
-    let fd = file::reserve_fd()?;
-    let file = AnonFile::with_mapping(c"[rsm-import]", &FILE_OPS, segment.mapping())?;
-    let peer = Peer::new(
-        controller.status().claim()?,
-        want,
-        args.flags & RSM_IMPORT_WAKE_ON_ABORT != 0,
-    )?;
+    let prepared = Prepared::new(controller, &segment, want, args.flags);
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(fail) => {
+            // The connection asks for access; if it does not come to that, this has to: who has none
+            // is told so and nothing else.
+            segment.check_access(id, want)?;
+            return Err(fail);
+        }
+    };
+    let Prepared {
+        share,
+        ticket,
+        fd,
+        file,
+        peer,
+    } = prepared;
     let connection = segment.connect(id, want, peer)?;
     let slot = connection.peer().slot();
     args.fd = fd.reserved_fd() as i32;
@@ -134,7 +172,7 @@ pub(crate) fn connect(
         pin_init!(Import {
             connection,
             sigbus,
-            views <- Views::new(controller.user().clone()),
+            views <- Views::new(),
             share,
             _ticket: ticket,
             _live: Live::one(What::Import),
@@ -154,15 +192,9 @@ fn prefault(import: &Import, args: &mut rsm_import_prefault) -> Result<Commit, F
 
 /// RSM_EVENT_POST.
 fn post(import: &Import, args: &mut rsm_event_post) -> Result<Commit, Fail> {
-    // The connection cannot end, and the segment not be published anew, meanwhile.
-    let life = import.segment().hold();
-    let live = import.is_live();
-    if live {
-        let accumulate = args.flags & RSM_EVENT_NO_ACCUMULATE == 0;
-        import.segment().events().post(accumulate);
-    }
-    drop(life);
-    if live {
+    let accumulate = args.flags & RSM_EVENT_NO_ACCUMULATE == 0;
+    let events = import.segment().events();
+    if events.post(accumulate, || import.is_live()) {
         Ok(Commit::None)
     } else {
         Err(Status::ConnAborted.into())

@@ -130,7 +130,7 @@ impl Mapped for Import {
             if self.wants_sigbus() {
                 Outcome::Sigbus
             } else {
-                self.views().fault(fault)
+                self.views().fault(fault, self.user())
             }
         })
     }

@@ -44,7 +44,7 @@
 mod describe;
 
 use crate::backing::{Backing, Memory};
-use crate::connection::{Connection, Connections, Ended, Peer};
+use crate::connection::{Connection, Connections, Ended, Peer, Room};
 use crate::events::Events;
 use crate::interconnect::Interconnect;
 use crate::kapi::caller::{self, Owner};
@@ -65,7 +65,6 @@ use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::mm::Mm;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
-use kernel::rbtree::RBTreeNodeReservation;
 use kernel::sync::aref::ARef;
 use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{Arc, Mutex};
@@ -451,20 +450,35 @@ impl Segment {
         want: access::Rights,
         peer: Arc<Peer>,
     ) -> Result<Connection, Status> {
-        let node =
-            RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT).map_err(|_| Status::InsufficientMem)?;
+        let mut room = None;
+        let serial = loop {
+            let added = self.add_connection(id, want, &peer, &mut room)?;
+            match added {
+                Some(serial) => break serial,
+                None => {
+                    room = Some(Room::new(GFP_KERNEL_ACCOUNT).map_err(|_| Status::InsufficientMem)?)
+                }
+            }
+        };
+        Happened::Connect.count();
+        Ok(Connection::new(self.clone(), id, peer, serial))
+    }
+
+    /// Adds a connection, and returns its serial number; `None` if there is no room for it.
+    fn add_connection(
+        &self,
+        id: u32,
+        want: access::Rights,
+        peer: &Arc<Peer>,
+        room: &mut Option<Room>,
+    ) -> Result<Option<u64>, Status> {
         let life = self.life.read();
         self.authorise(&life, id, want)?;
         let mut connections = self.connections.lock();
         if !limits::allows_import(connections.count()) {
-            drop((connections, life));
             return Err(Status::InsufficientResources);
         }
-        let serial = connections.add(peer.clone(), node);
-        drop(connections);
-        drop(life);
-        Happened::Connect.count();
-        Ok(Connection::new(self.clone(), id, peer, serial))
+        Ok(connections.add(peer, room))
     }
 
     /// Posts an event to every importer.
@@ -476,7 +490,7 @@ impl Segment {
             if serial >= end {
                 return;
             }
-            peer.events().post(accumulate);
+            peer.events().post(accumulate, || true);
             next = serial.saturating_add(1);
         }
     }
@@ -500,6 +514,8 @@ impl Segment {
             let imports = connections.count();
             (connections.end_all(), imports)
         };
+        // Importers that saw their connection live have counted their event by then.
+        self.events.settle();
         self.mapping.zap_all();
         if let State::Published { .. } = old {
             let elapsed = begin.elapsed();

@@ -16,7 +16,9 @@
 //! killer does not see these pages as their process's. Beyond any of these, all further pages of the view are one and the same: stores do no
 //! harm, and loads give what the process itself last stored to any of them.
 //!
-//! Locks: `Views::tree` is taken inside the lock of the mapping, and nothing but the page-table lock
+//! Most imports are mapped in one process, so there is room for one view without an allocation.
+//!
+//! Locks: `Views::inner` is taken inside the lock of the mapping, and nothing but the page-table lock
 //! is taken inside it. Nothing is allocated under it.
 
 use crate::kapi::fault::{Fault, Outcome};
@@ -48,16 +50,26 @@ const OVERFLOW: u64 = u64::MAX;
 /// The views of one import.
 #[pin_data]
 pub(crate) struct Views {
-    /// The importer.
-    user: Arc<User>,
     #[pin]
-    tree: Mutex<RBTree<usize, View>>,
+    inner: Mutex<Inner>,
+}
+
+/// The views by their keys. A key is in one place at most.
+struct Inner {
+    first: Option<View>,
+    others: RBTree<usize, View>,
+}
+
+/// A view that is no more, to be dropped with the lock released.
+enum Gone {
+    First { _view: View },
+    Other { _node: RBTreeNode<usize, View> },
 }
 
 /// The pages of one address space.
 struct View {
     /// Keeps the address, which is the key, from being used again.
-    _mm: ARef<Mm>,
+    mm: ARef<Mm>,
     /// Mappings that count under this view.
     mappings: u64,
     pages: RBTree<u64, TrashPage>,
@@ -79,7 +91,7 @@ fn key(mm: &Mm) -> usize {
 impl View {
     fn new(mm: &Mm) -> Self {
         Self {
-            _mm: mm.into(),
+            mm: mm.into(),
             mappings: 0,
             pages: RBTree::new(),
             count: 0,
@@ -124,48 +136,111 @@ impl View {
     }
 }
 
-impl Views {
-    /// No views, of an import of `user`'s.
-    pub(crate) fn new(user: Arc<User>) -> impl PinInit<Self> {
-        pin_init!(Self {
-            user,
-            tree <- new_mutex!(RBTree::new(), "rsm_views"),
-        })
+impl Inner {
+    /// The view under a key.
+    fn get(&self, at: usize) -> Option<&View> {
+        match &self.first {
+            Some(view) if key(&view.mm) == at => Some(view),
+            _ => self.others.get(&at),
+        }
     }
 
-    /// Counts a new mapping, under the view of its address space.
-    pub(crate) fn enter(&self, vma: Vma) -> Result {
-        let mm = vma.mm();
-        let node = RBTreeNode::new(key(mm), View::new(mm), GFP_KERNEL_ACCOUNT)?;
-        let unused = {
-            let mut tree = self.tree.lock();
-            let unused = Self::find_or_insert(&mut tree, mm, node);
-            if let Some(view) = tree.get_mut(&key(mm)) {
-                view.mappings = view.mappings.saturating_add(1);
-            }
-            vma.set_private(ptr::without_provenance_mut(key(mm)));
-            unused
-        };
-        drop(unused);
-        Ok(())
+    /// The view under a key, to be changed.
+    fn get_mut(&mut self, at: usize) -> Option<&mut View> {
+        match &mut self.first {
+            Some(view) if key(&view.mm) == at => Some(view),
+            _ => self.others.get_mut(&at),
+        }
     }
 
-    /// Counts a copy of a mapping: of a part that was split off, of one moved, or of a forked one.
-    pub(crate) fn duplicate(&self, vma: Vma) {
-        if let Some(view) = self.tree.lock().get_mut(&vma.private().addr()) {
+    /// Makes sure that there is a view for `mm`, if that takes no memory; returns whether there is.
+    fn provide(&mut self, mm: &Mm) -> bool {
+        if self.get(key(mm)).is_some() {
+            return true;
+        }
+        if self.first.is_some() {
+            return false;
+        }
+        self.first = Some(View::new(mm));
+        true
+    }
+
+    /// Adds a view, unless there is one under its key: then that is given back.
+    fn add(&mut self, at: usize, node: RBTreeNode<usize, View>) -> Option<RBTreeNode<usize, View>> {
+        if self.get(at).is_some() {
+            return Some(node);
+        }
+        self.others.insert(node)
+    }
+
+    /// Counts a mapping under a view.
+    fn count(&mut self, at: usize) {
+        if let Some(view) = self.get_mut(at) {
             view.mappings = view.mappings.saturating_add(1);
         }
     }
 
-    /// Discounts a mapping whose entries are gone.
-    pub(crate) fn leave(&self, vma: Vma) {
-        let dead = Self::discount(&mut self.tree.lock(), vma.private().addr());
-        // Frees pages, with the lock released.
-        drop(dead);
+    /// Discounts a mapping; returns the view if that was its last.
+    fn discount(&mut self, at: usize) -> Option<Gone> {
+        let view = self.get_mut(at)?;
+        view.mappings = view.mappings.saturating_sub(1);
+        if view.mappings > 0 {
+            return None;
+        }
+        match self.others.remove_node(&at) {
+            Some(_node) => Some(Gone::Other { _node }),
+            None => self.first.take().map(|_view| Gone::First { _view }),
+        }
+    }
+}
+
+impl Views {
+    /// No views.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            inner <- new_mutex!(Inner { first: None, others: RBTree::new() }, "rsm_views"),
+        })
     }
 
-    /// Serves a fault on a mapping of a revoked import. The page table must be in place.
-    pub(crate) fn fault(&self, fault: Fault) -> Outcome {
+    /// Runs `then` with the lock held and a view for `mm` there.
+    fn with_view<R>(&self, mm: &Mm, then: impl FnOnce(&mut Inner) -> R) -> Result<R> {
+        let mut inner = self.inner.lock();
+        let mut unused = None;
+        if !inner.provide(mm) {
+            drop(inner);
+            let node = RBTreeNode::new(key(mm), View::new(mm), GFP_KERNEL_ACCOUNT)?;
+            inner = self.inner.lock();
+            unused = inner.add(key(mm), node);
+        }
+        let result = then(&mut inner);
+        drop(inner);
+        drop(unused);
+        Ok(result)
+    }
+
+    /// Counts a new mapping, under the view of its address space.
+    pub(crate) fn enter(&self, vma: Vma) -> Result {
+        let at = key(vma.mm());
+        self.with_view(vma.mm(), |inner| {
+            inner.count(at);
+            vma.set_private(ptr::without_provenance_mut(at));
+        })
+    }
+
+    /// Counts a copy of a mapping: of a part that was split off, of one moved, or of a forked one.
+    pub(crate) fn duplicate(&self, vma: Vma) {
+        self.inner.lock().count(vma.private().addr());
+    }
+
+    /// Discounts a mapping whose entries are gone.
+    pub(crate) fn leave(&self, vma: Vma) {
+        let gone = self.inner.lock().discount(vma.private().addr());
+        // Frees pages, with the lock released.
+        drop(gone);
+    }
+
+    /// Serves a fault on a mapping of a revoked import of `user`'s. The page table must be in place.
+    pub(crate) fn fault(&self, fault: Fault, user: &Arc<User>) -> Outcome {
         let vma = fault.vma();
         let mm = vma.mm();
         if vma.private().addr() != key(mm) && self.adopt(vma).is_err() {
@@ -181,16 +256,16 @@ impl Views {
         ) else {
             return Outcome::NoMemory;
         };
-        if let Some(view) = self.tree.lock().get_mut(&key(mm)) {
-            view.add(&self.user, offset, page, node);
+        if let Some(view) = self.inner.lock().get_mut(key(mm)) {
+            view.add(user, offset, page, node);
         }
         self.insert(fault, mm, offset).unwrap_or(Outcome::Sigbus)
     }
 
     /// Maps the page for an offset if the view has it.
     fn insert(&self, fault: Fault, mm: &Mm, offset: u64) -> Option<Outcome> {
-        let tree = self.tree.lock();
-        let page = tree.get(&key(mm))?.page(offset)?;
+        let inner = self.inner.lock();
+        let page = inner.get(key(mm))?.page(offset)?;
         // The page stays for as long as the view, which the mapping being faulted counts under.
         Some(fault.insert_page(&page.page))
     }
@@ -198,46 +273,18 @@ impl Views {
     /// Makes a mapping that counts under another view (its process was forked) count under that of
     /// its own address space.
     fn adopt(&self, vma: Vma) -> Result {
-        let mm = vma.mm();
-        let node = RBTreeNode::new(key(mm), View::new(mm), GFP_KERNEL_ACCOUNT)?;
-        let garbage = {
-            let mut tree = self.tree.lock();
+        let at = key(vma.mm());
+        let gone = self.with_view(vma.mm(), |inner| {
             let old = vma.private().addr();
-            if old == key(mm) {
+            if old == at {
                 // Another thread's fault was faster.
-                (Some(node), None)
-            } else {
-                let unused = Self::find_or_insert(&mut tree, mm, node);
-                if let Some(view) = tree.get_mut(&key(mm)) {
-                    view.mappings = view.mappings.saturating_add(1);
-                }
-                vma.set_private(ptr::without_provenance_mut(key(mm)));
-                (unused, Self::discount(&mut tree, old))
+                return None;
             }
-        };
-        drop(garbage);
+            inner.count(at);
+            vma.set_private(ptr::without_provenance_mut(at));
+            inner.discount(old)
+        })?;
+        drop(gone);
         Ok(())
-    }
-
-    /// Makes sure that there is a view for `mm`; gives `node` back if there was one.
-    fn find_or_insert(
-        tree: &mut RBTree<usize, View>,
-        mm: &Mm,
-        node: RBTreeNode<usize, View>,
-    ) -> Option<RBTreeNode<usize, View>> {
-        if tree.get(&key(mm)).is_some() {
-            return Some(node);
-        }
-        tree.insert(node)
-    }
-
-    /// Discounts a mapping; returns the view when that was its last, to be dropped outside the lock.
-    fn discount(tree: &mut RBTree<usize, View>, key: usize) -> Option<RBTreeNode<usize, View>> {
-        let view = tree.get_mut(&key)?;
-        view.mappings = view.mappings.saturating_sub(1);
-        if view.mappings > 0 {
-            return None;
-        }
-        tree.remove_node(&key)
     }
 }

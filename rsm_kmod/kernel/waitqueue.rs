@@ -74,6 +74,13 @@ impl Pollers {
         unsafe { raw::rsm_helper_poll_wait(poll.file, self.head.get(), poll.table) };
     }
 
+    /// Whether nobody has to be told. Who holds a lock after it has been held by a poller who was
+    /// [added](Pollers::add) before, or has released it since, sees that poller.
+    pub(crate) fn is_empty(&self) -> bool {
+        // SAFETY: Initialised by the type invariant; the head is read at once.
+        unsafe { !raw::rsm_helper_waitqueue_active(self.head.get()) }
+    }
+
     /// Tells the pollers that `events` can be seen now; of those who want to be woken alone, one.
     pub(crate) fn wake(&self, events: u32) {
         self.wake_up_to(1, events);

@@ -14,9 +14,12 @@
 //! wait          lock the counter; again:
 //!               not 0? take one, done; aborted and to be woken? done
 //!               interrupted before? give up
-//!               enter the queue; unlock; sleep; leave the queue; lock
-//! post          lock; aborted? then nothing; counter + 1; unlock; wake the first in the queue
+//!               waiting + 1; enter the queue; unlock; sleep; leave the queue; lock; waiting - 1
+//! post          lock; aborted? then nothing; counter + 1; waiting? unlock; if so, wake the first in
+//!               the queue; pollers there? wake them
+//! poll          enter the pollers' queue; lock; not 0? done; unlock; sleep; look again
 //! abort         lock; aborted; unlock; at some time wake all in the queue, if so asked for
+//! end           of a connection to an exporter's counter: aborted; lock; unlock
 //! wake          take the waiter out of the queue; make it run
 //! signal        mark the waiter; make it run
 //! ```
@@ -27,8 +30,8 @@
 //!
 //! # Left out
 //!
-//! A timeout is a signal. poll() waits in the same queue, but not exclusively: every wake reaches
-//! it. The counter's end at 2^32 - 1.
+//! A timeout is a signal. The pollers' queue has a lock of its own: whether it is empty is asked
+//! without that, of a location that nothing else orders. The counter's end at 2^32 - 1.
 
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::sync::{Condvar, Mutex};
@@ -59,6 +62,14 @@ pub enum Without {
     AbortLock,
     /// Abort wakes all.
     WakeAll,
+    /// A waiter counts itself before it unlocks the counter.
+    CountedBeforeUnlock,
+    /// A poller enters its queue before it looks at the counter.
+    QueueBeforeLook,
+    /// Post looks for pollers after it has counted.
+    PollersAfterCount,
+    /// A connection's end takes the lock once it has ended.
+    EndBeforeLock,
 }
 
 /// Why a wait ended.
@@ -112,6 +123,10 @@ struct World {
     /// Written under the counter's lock.
     aborted: AtomicUsize,
     queue: Mutex<VecDeque<usize>>,
+    /// Waiters. Written and read under the counter's lock.
+    waiting: AtomicUsize,
+    /// Whether there is a poller, the first task: read without a lock.
+    polled: AtomicUsize,
     tasks: [Task; 2],
     /// Stored before the post.
     data: AtomicUsize,
@@ -124,6 +139,8 @@ impl World {
             counter: Mutex::new(0),
             aborted: AtomicUsize::new(0),
             queue: Mutex::new(VecDeque::new()),
+            waiting: AtomicUsize::new(0),
+            polled: AtomicUsize::new(0),
             tasks: [Task::new(), Task::new()],
             data: AtomicUsize::new(0),
         })
@@ -158,6 +175,9 @@ impl World {
             if interrupted {
                 return End::Interrupted;
             }
+            if self.has(Without::CountedBeforeUnlock) {
+                self.count_waiter(1);
+            }
             if self.has(Without::QueueBeforeUnlock) {
                 self.enter(me);
                 drop(counter);
@@ -165,12 +185,41 @@ impl World {
                 drop(counter);
                 self.enter(me);
             }
+            if !self.has(Without::CountedBeforeUnlock) {
+                self.count_waiter(1);
+            }
             interrupted = self.tasks[me].sleep();
             if !interrupted || self.has(Without::LeaveOnSignal) {
                 self.leave(me);
             }
             woken = !interrupted;
             counter = self.counter.lock().unwrap();
+            self.count_waiter(usize::MAX);
+        }
+    }
+
+    fn count_waiter(&self, add: usize) {
+        let waiting = self.waiting.load(Relaxed);
+        self.waiting.store(waiting.wrapping_add(add), Relaxed);
+    }
+
+    /// Whether an event can be seen.
+    fn look(&self) -> bool {
+        *self.counter.lock().unwrap() > 0
+    }
+
+    /// Returns once an event can be seen.
+    fn poll(&self) {
+        if self.has(Without::QueueBeforeLook) {
+            self.polled.store(1, Relaxed);
+        }
+        let mut seen = self.look();
+        if !self.has(Without::QueueBeforeLook) {
+            self.polled.store(1, Relaxed);
+        }
+        while !seen {
+            self.tasks[0].sleep();
+            seen = self.look();
         }
     }
 
@@ -192,6 +241,10 @@ impl World {
     fn post(&self) {
         self.data.store(1, Relaxed);
         let early = !self.has(Without::AskUnderLock) && self.aborted.load(Relaxed) != 0;
+        let mut polled = 0;
+        if !self.has(Without::PollersAfterCount) {
+            polled = self.polled.load(Relaxed);
+        }
         if !self.has(Without::CountBeforeWake) {
             self.wake(false);
         }
@@ -200,9 +253,16 @@ impl World {
             return;
         }
         *counter += 1;
+        let waiting = self.waiting.load(Relaxed);
         drop(counter);
-        if self.has(Without::CountBeforeWake) {
+        if self.has(Without::CountBeforeWake) && waiting > 0 {
             self.wake(false);
+        }
+        if self.has(Without::PollersAfterCount) {
+            polled = self.polled.load(Relaxed);
+        }
+        if polled != 0 {
+            self.tasks[0].wake();
         }
     }
 
@@ -216,6 +276,18 @@ impl World {
         let left = held.as_ref().map_or(0, |counter| **counter);
         drop(held);
         self.wake(self.has(Without::WakeAll));
+        left
+    }
+
+    /// Returns the counter as it stays. It is seen under the same lock, as in abort.
+    fn end(&self) -> usize {
+        if self.has(Without::EndBeforeLock) {
+            self.aborted.store(1, Relaxed);
+        }
+        let left = *self.counter.lock().unwrap();
+        if !self.has(Without::EndBeforeLock) {
+            self.aborted.store(1, Relaxed);
+        }
         left
     }
 }
@@ -307,6 +379,29 @@ pub fn abort_and_post(without: Without) {
     assert!(taken + *world.counter.lock().unwrap() <= 1, "event doubled");
 }
 
+/// A post and a poller.
+pub fn polled(without: Without) {
+    let world = World::new(without);
+    let poller = {
+        let world = world.clone();
+        thread::spawn(move || world.poll())
+    };
+    world.post();
+    poller.join().unwrap();
+}
+
+/// The end of a connection and a post by its importer.
+pub fn connection_ends(without: Without) {
+    let world = World::new(without);
+    let poster = {
+        let world = world.clone();
+        thread::spawn(move || world.post())
+    };
+    let left = world.end();
+    poster.join().unwrap();
+    assert_eq!(*world.counter.lock().unwrap(), left, "event after the end");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,7 +451,45 @@ mod tests {
         all_fail(
             "barging",
             barging,
-            &[(LeaveOnWake, "deadlock"), (LookAgain, "event taken twice")],
+            &[
+                (LeaveOnWake, "deadlock"),
+                (LookAgain, "event taken twice"),
+                (CountedBeforeUnlock, "deadlock"),
+            ],
+        );
+    }
+
+    #[test]
+    fn polled_holds() {
+        must_hold("post, poller", || polled(Nothing));
+    }
+
+    #[test]
+    fn polled_mutants_fail() {
+        all_fail(
+            "post, poller",
+            polled,
+            &[
+                (QueueBeforeLook, "deadlock"),
+                (PollersAfterCount, "deadlock"),
+            ],
+        );
+    }
+
+    #[test]
+    fn end_holds() {
+        must_hold("end, post", || connection_ends(Nothing));
+    }
+
+    #[test]
+    fn end_mutants_fail() {
+        all_fail(
+            "end, post",
+            connection_ends,
+            &[
+                (EndBeforeLock, "event after the end"),
+                (AskUnderLock, "event after the end"),
+            ],
         );
     }
 
