@@ -171,19 +171,22 @@ void rsm_helper_unpin_dirty_one(unsigned long pfn)
 	unpin_user_folio(folio, 1);
 }
 
-/*
- * Unpins pages from that of a frame on, marked dirty: at most so many, and not
- * beyond the folio. Returns how many. May sleep.
- */
-unsigned long rsm_helper_unpin_dirty(unsigned long pfn, unsigned long pages)
+/* Unpins pages from that of a frame on, marked dirty. May sleep. */
+void rsm_helper_unpin_dirty(unsigned long pfn, unsigned long pages)
 {
-	struct folio *folio = pfn_folio(pfn);
+	unsigned long end = pfn + pages;
 
-	mark_dirty(folio);
-	pages = min(pages, folio_nr_pages(folio) -
-			   folio_page_idx(folio, pfn_to_page(pfn)));
-	unpin_user_folio(folio, pages);
-	return pages;
+	while (pfn < end) {
+		struct folio *folio = pfn_folio(pfn);
+		unsigned long some = 1;
+
+		mark_dirty(folio);
+		if (folio_test_large(folio))
+			some = min(end - pfn, folio_nr_pages(folio) -
+				   folio_page_idx(folio, pfn_to_page(pfn)));
+		unpin_user_folio(folio, some);
+		pfn += some;
+	}
 }
 
 void *rsm_helper_page_address(struct page *page)

@@ -21,7 +21,7 @@ compile_error!("page structures must lie in one array");
 /// Pages pinned per call: as many pointers as fit in a page.
 const BATCH: usize = PAGE_SIZE / size_of::<*mut bindings::page>();
 
-/// Extents unpinned before others get the processor.
+/// Extents, or pages of one, unpinned before others get the processor.
 const UNPIN_BATCH: usize = 1024;
 
 /// Pinned user memory. Unpinned, and marked dirty, when dropped, which may sleep.
@@ -143,12 +143,13 @@ unsafe fn unpin(mut pfn: u64, mut pages: u64) {
         return;
     }
     while pages > 0 {
+        let some = pages.min(UNPIN_BATCH as u64);
         // SAFETY: As the caller says; what has been unpinned is not come to again.
-        let done = unsafe {
+        unsafe {
+            raw::rsm_helper_unpin_dirty(pfn as c_ulong, some as c_ulong);
             raw::rsm_helper_cond_resched();
-            raw::rsm_helper_unpin_dirty(pfn as c_ulong, pages as c_ulong)
-        };
-        pfn = pfn.wrapping_add(done as u64);
-        pages = pages.saturating_sub(done as u64);
+        }
+        pfn = pfn.wrapping_add(some);
+        pages = pages.wrapping_sub(some);
     }
 }

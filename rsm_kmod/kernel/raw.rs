@@ -80,7 +80,7 @@ extern "C" {
     );
     pub(crate) fn rsm_helper_page_to_pfn(page: *mut bindings::page) -> c_ulong;
     pub(crate) fn rsm_helper_unpin_dirty_one(pfn: c_ulong);
-    pub(crate) fn rsm_helper_unpin_dirty(pfn: c_ulong, pages: c_ulong) -> c_ulong;
+    pub(crate) fn rsm_helper_unpin_dirty(pfn: c_ulong, pages: c_ulong);
     pub(crate) fn rsm_helper_page_address(page: *mut bindings::page) -> *mut c_void;
     pub(crate) fn rsm_helper_get_page(page: *mut bindings::page);
     pub(crate) fn rsm_helper_put_page(page: *mut bindings::page);
