@@ -86,7 +86,7 @@ impl Process {
     /// Waits until the child has reached a step. If it ends instead, fails with what it says.
     #[track_caller]
     pub fn await_step(&self, steps: &Steps, step: usize) {
-        super::wait_until(&format!("step {step}"), 50, || self.is_at(steps, step));
+        super::wait_until(&format!("step {step}"), 150, || self.is_at(steps, step));
     }
 
     /// The same without sleeping, for those who must be there at once.
@@ -270,7 +270,7 @@ impl Steps {
 
     #[track_caller]
     pub fn await_step(&self, step: usize) {
-        super::wait_until(&format!("step {step}"), 50, || self.has_reached(step));
+        super::wait_until(&format!("step {step}"), 150, || self.has_reached(step));
     }
 
     /// The same without sleeping, for those who must be there at once.
