@@ -26,11 +26,12 @@ const TABLE: usize = 1 << 30;
 
 /// Until it is dropped, mappings of up to half a [`TABLE`] lie in one: where the program and its
 /// libraries end, which any change of them moves, does not decide how many tables they take.
-pub fn within_one_table() -> Result<Map> {
+/// Nothing, if that is so already.
+pub fn within_one_table() -> Result<Option<Map>> {
     const PROBE: usize = 64 << 20;
     let end = Map::reserved(PROBE)?.base.addr().get() + PROBE;
-    let middle = (end - TABLE / 2) / TABLE * TABLE + TABLE / 2;
-    Map::reserved(end - middle)
+    let over = (end - TABLE / 2) % TABLE;
+    (over > 0).then(|| Map::reserved(over)).transpose()
 }
 
 /// A mapping; unmapped when dropped.
@@ -191,6 +192,12 @@ impl Drop for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_for_mappings_within_each_other() {
+        let places: Result<Vec<_>> = (0..3).map(|_| within_one_table()).collect();
+        assert_eq!(places.unwrap().len(), 3);
+    }
 
     #[test]
     fn neighbours_are_written_apart() {

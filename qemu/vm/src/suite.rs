@@ -35,6 +35,7 @@
 //! | `append` WORDS | added to the kernel's command line |
 //! | `timeout` SECONDS, `memory` MIB, `cpus` NUMBER | limits of the guest |
 //! | `output` NAME FILE | adds the totals of tests that ran elsewhere and left their output |
+//! | `meanwhile` NAME FILE | the same of tests that run elsewhere now: waits for `FILE.complete`, and prints the output |
 
 use crate::boot::{Boot, Outcome, Tools};
 use crate::guest_root::Import;
@@ -42,11 +43,14 @@ use crate::kernel_dir::KernelDir;
 use crate::protocol::Record;
 use crate::report;
 use crate::totals::{self, Harness, Totals};
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+/// Tests that run meanwhile end so long after the last boot at most.
+const MEANWHILE: Duration = Duration::from_secs(3600);
 
 /// One boot of the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub struct Orders {
     pub boots: Vec<Order>,
     /// Outputs of tests that ran elsewhere: name and file.
     pub outputs: Vec<(String, PathBuf)>,
+    /// The same of tests that still run.
+    pub meanwhile: Vec<(String, PathBuf)>,
 }
 
 impl Orders {
@@ -97,12 +103,14 @@ impl Orders {
                     });
                     Ok(())
                 }
-                "output" => value
-                    .split_once(' ')
-                    .context("NAME FILE")
-                    .map(|(name, file)| {
-                        orders.outputs.push((name.to_string(), PathBuf::from(file)));
-                    }),
+                "output" | "meanwhile" => {
+                    let outputs = match word {
+                        "output" => &mut orders.outputs,
+                        _ => &mut orders.meanwhile,
+                    };
+                    let parts = value.split_once(' ').context("NAME FILE");
+                    parts.map(|(name, file)| outputs.push((name.to_string(), file.into())))
+                }
                 _ => orders
                     .boots
                     .last_mut()
@@ -357,13 +365,6 @@ pub fn run(
     let mut failed = Vec::new();
     let mut summary = Vec::new();
     let mut tests_seen = false;
-    for (name, file) in &orders.outputs {
-        let (totals, failures) = count_output(name, file)?;
-        tests_seen |= totals != Totals::default();
-        total += totals;
-        failed.extend(failures);
-        summary.push(format!("{name}: {totals}"));
-    }
     let queue = Mutex::new(orders.boots.iter().zip(&boots).enumerate());
     let results = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -385,6 +386,16 @@ pub fn run(
         total += judged.totals;
         failed.extend(judged.failed);
     }
+    for (name, file) in &orders.meanwhile {
+        await_output(name, file)?;
+    }
+    for (name, file) in orders.outputs.iter().chain(&orders.meanwhile) {
+        let (totals, failures) = count_output(name, file)?;
+        tests_seen |= totals != Totals::default();
+        total += totals;
+        failed.extend(failures);
+        summary.push(format!("{name}: {totals}"));
+    }
     if !tests_seen {
         total.failed += 1;
         failed.push("no test ran: does the filter match any name?".to_string());
@@ -402,6 +413,21 @@ pub fn run(
     }
     println!("{total}");
     Ok(total.failed == 0)
+}
+
+/// Waits for an output that is still being written, and prints it.
+fn await_output(name: &str, file: &Path) -> Result<()> {
+    let mut complete = file.as_os_str().to_owned();
+    complete.push(".complete");
+    let complete = PathBuf::from(complete);
+    let deadline = Instant::now() + MEANWHILE;
+    while !complete.exists() {
+        ensure!(Instant::now() < deadline, "{name}: no end of it");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let text = std::fs::read(file).with_context(|| format!("output {name}"))?;
+    println!("\nMeanwhile: {name}\n{}", String::from_utf8_lossy(&text));
+    Ok(())
 }
 
 /// Counts the tests of an output that is in a file.
@@ -443,7 +469,8 @@ mod tests {
         program /t/demo\n\
         append page_table_check=on\n\
         timeout 60\n\
-        output host /l/host.log\n";
+        output host /l/host.log\n\
+        meanwhile costs /l/costs.log\n";
 
     #[test]
     fn the_text_is_understood() {
@@ -451,6 +478,10 @@ mod tests {
         assert_eq!(
             orders.outputs,
             [("host".to_string(), PathBuf::from("/l/host.log"))]
+        );
+        assert_eq!(
+            orders.meanwhile,
+            [("costs".to_string(), PathBuf::from("/l/costs.log"))]
         );
         let [stock, debug] = &orders.boots[..] else {
             panic!()
