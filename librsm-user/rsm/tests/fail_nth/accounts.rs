@@ -70,7 +70,7 @@ fn of_segments_and_their_memory() {
             |()| connect(&controller, node, id),
             |(), import| drop(import),
         );
-        tally.assert_failed(5, 3);
+        tally.assert_failed(4, 3);
 
         let import = connect(&controller, node, id).expect("connect");
         let tally = Sweep::of("map").with(injection).single().run(
@@ -78,7 +78,7 @@ fn of_segments_and_their_memory() {
             |()| map_apart(import.as_raw_fd(), LENGTH, READ | WRITE),
             |(), window| window.assert_marked(OLD, 0),
         );
-        tally.assert_failed(3, 0);
+        tally.assert_failed(2, 0);
     });
 }
 

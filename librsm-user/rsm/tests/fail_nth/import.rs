@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Imports: connect, map, prefault.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::common::backing::{huge_memory, HUGE};
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::pair::{Pair, OLD};
+use crate::common::process::{spawn, Steps};
 use crate::common::raw::{self, Connection, PAGE};
 use crate::sweep::Sweep;
 use crate::{connect, map_apart, skipped, window_apart};
@@ -45,24 +46,38 @@ fn map() {
     for memory in [|| Map::anonymous(3 * PAGE), || huge_memory(HUGE)] {
         let pair = Pair::of(memory());
         let (fd, len) = (pair.import.as_raw_fd(), pair.memory.len);
-        // The first of an address space, and another.
-        for held in [false, true] {
-            let import = pair.connect();
-            let _window = held.then(|| Map::shared(import.as_raw_fd(), len, READ).expect("map"));
-            let tally = Sweep::of("map").run(
+        let sweep = |what, import: &OwnedFd| {
+            Sweep::of(what).run(
                 || (),
                 |()| map_apart(import.as_raw_fd(), len, READ | WRITE),
                 |(), window| window.assert_marked(OLD, 0),
-            );
-            tally.assert_failed(3, 0);
-        }
+            )
+        };
+        // The first of all.
+        let import = pair.connect();
+        sweep("map", &import.fd).assert_failed(2, 0);
+        // Another of the same address space.
+        let window = Map::shared(import.as_raw_fd(), len, READ).expect("map");
+        sweep("map again", &import.fd).assert_failed(2, 0);
+        drop(window);
+        // The first of this address space, while another one has some.
+        let steps = Steps::new();
+        let other = spawn(|| {
+            let _window = Map::shared(import.as_raw_fd(), len, READ).expect("map");
+            steps.reach(1);
+            steps.await_step(2);
+        });
+        other.await_step(&steps, 1);
+        sweep("map next to another process", &import.fd).assert_failed(3, 0);
+        steps.reach(2);
+        other.join();
         // Where the kernel chooses the address.
         let tally = Sweep::of("map anywhere").run(
             || (),
             |()| Map::shared(fd, len, READ),
             |(), window| window.assert_marked(OLD, 0),
         );
-        tally.assert_failed(3, 0);
+        tally.assert_failed(2, 0);
     }
 }
 
