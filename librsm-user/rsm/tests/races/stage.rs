@@ -24,9 +24,9 @@ pub const MOST_ROUNDS: usize = 1_000;
 /// The longest delay: about as long as most operations take.
 fn most_delay() -> usize {
     if debug_kernel() {
-        1_500_000
-    } else {
         300_000
+    } else {
+        100_000
     }
 }
 
