@@ -21,7 +21,7 @@ pub struct Round {
 /// Most rounds of a pair.
 pub const MOST_ROUNDS: usize = 1_000;
 
-/// The longest delay: about as long as most operations take.
+/// The longest delay, in turns: all else takes longer on the debug kernel.
 fn most_delay() -> usize {
     if debug_kernel() {
         300_000
