@@ -72,7 +72,8 @@ impl Import {
         self.sigbus
     }
 
-    /// Whether the connection is live. Stays so while the segment's life lock is held.
+    /// Whether the connection is live. Stays so while the segment's life lock is held; a post asks
+    /// under the counter's lock instead, which the end of connections takes once.
     pub(crate) fn is_live(&self) -> bool {
         self.connection.peer().slot().is_live()
     }

@@ -26,7 +26,7 @@
 //! 2. `Segment::life`
 //! 3. `Segment::connections`, the names' array lock, `i_mmap_rwsem` and page-table locks (inside
 //!    the zap), `StatusTable::inner`, `Watch::state`: never one inside another, but that
-//!    `Events::state` is taken inside `connections`
+//!    `Events::state` is taken inside `connections`, and by itself
 //!
 //! Nothing is allocated, and no user memory is touched, while `life` is held: an importer in a tight
 //! memory cgroup must not be able to hold up a revocation. Pins are taken and dropped, and watches

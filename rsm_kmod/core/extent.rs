@@ -116,7 +116,7 @@ fn end_of_run<T>(pages: &[*mut T], mut at: usize, mut next: *mut T) -> usize {
 /// How many extents a segment of `total` pages may come to have, if its first `pages` pages have
 /// `known`: as many in proportion, or up to `known` more, and never more than pages.
 pub fn expected(known: usize, pages: u64, total: u64) -> usize {
-    let times = total / pages.max(1) + 1;
+    let times = (total / pages.max(1)).saturating_add(1);
     let expected = (known as u64).saturating_mul(times).min(total);
     usize::try_from(expected).unwrap_or(usize::MAX)
 }

@@ -91,7 +91,7 @@ impl Extents {
         // The other kind has at most a page.
         let Self::Long(list) = self else { return };
         let pages = |extents: usize| extents.div_ceil(SHORT);
-        let unused = pages(list.capacity()) - pages(list.len());
+        let unused = pages(list.capacity()).saturating_sub(pages(list.len()));
         if unused == 0 || unused <= pages(list.capacity()) / SLACK {
             return;
         }
