@@ -151,9 +151,15 @@ fn ends_by_time() {
         &mut Publisher::command(ROOT, &["-", "--timeout", "0.3"]),
         b"x",
     );
-    rsmctl(&["cat", &publisher.id()]).succeeds();
     publisher.end().succeeds();
     assert!(start.elapsed() >= Duration::from_millis(300));
+    // Not before its time.
+    let publisher = Publisher::of(
+        &mut Publisher::command(ROOT, &["-", "--timeout", "3600"]),
+        b"x",
+    );
+    rsmctl(&["cat", &publisher.id()]).succeeds();
+    publisher.stop(Signal::SIGTERM).succeeds();
 }
 
 #[test]
