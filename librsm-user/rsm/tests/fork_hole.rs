@@ -77,7 +77,7 @@ fn no_child_sees_memory_that_was_taken_back() {
     let stage: Arc<Shared<Stage>> = Arc::new(unsafe { Shared::zeroed() });
     let watchdog = {
         let stage = Arc::clone(&stage);
-        Watchdog::start(Duration::from_secs(120), move || format!("{:?}", **stage))
+        Watchdog::start(Duration::from_secs(400), move || format!("{:?}", **stage))
     };
     // Whoever waits sleeps: the processor belongs to the one whose turn it is.
     let (ours, mut theirs) = UnixStream::pair().expect("socket pair");

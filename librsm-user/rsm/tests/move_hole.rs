@@ -73,7 +73,7 @@ fn no_moved_mapping_sees_memory_that_was_taken_back() {
     let stage: Arc<Shared<Stage>> = Arc::new(unsafe { Shared::zeroed() });
     let watchdog = {
         let stage = Arc::clone(&stage);
-        Watchdog::start(Duration::from_secs(120), move || format!("{:?}", **stage))
+        Watchdog::start(Duration::from_secs(400), move || format!("{:?}", **stage))
     };
     let mover = spawn(|| {
         stay_on(1);
@@ -208,7 +208,7 @@ impl<'a> Exporter<'a> {
             raw::create(&self.controller, self.memory.addr(), HUGE as u64).expect("create");
         let id = raw::publish_mode(&self.controller, &segment, 0o666).expect("publish");
         self.stage.id.store(id, Ordering::SeqCst);
-        wait_until("the mapping", 60, || {
+        wait_until("the mapping", 150, || {
             self.stage.mapped.load(Ordering::SeqCst) == round
         });
         for _ in 0..self.random.below(20_000) {
@@ -218,7 +218,7 @@ impl<'a> Exporter<'a> {
         self.memory.store(0, NEW | round);
         self.stage.id.store(0, Ordering::SeqCst);
         self.stage.destroyed.store(round, Ordering::SeqCst);
-        wait_until("the end of a round", 60, || {
+        wait_until("the end of a round", 150, || {
             self.stage.finished.load(Ordering::SeqCst) == round
         });
         for page in (PAGE..HUGE).step_by(PAGE) {

@@ -14,7 +14,7 @@ use crate::common::memory::Map;
 use crate::common::process::{asleep_in, spawn, Shared, Steps};
 use crate::common::raw::{self, failure, PAGE};
 use crate::common::{rounds, wait_until};
-use crate::events::{assert_takes, await_sleep, handle};
+use crate::events::{assert_takes, await_sleep, handle, PATIENCE_MS};
 use crate::readiness::{poll, EVERYTHING};
 use crate::{Pair, ABORTED, TIMEOUT};
 
@@ -102,7 +102,7 @@ fn waiting_goes_on_for_those_who_did_not_ask() {
             assert_eq!(Errno::last(), Errno::EINTR);
         });
         waiters.iter().for_each(await_sleep);
-        wait_until("it polls", 20, || asleep_in(poller.pid, libc::SYS_poll));
+        wait_until("it polls", 150, || asleep_in(poller.pid, libc::SYS_poll));
         end(&pair);
         for segment in [&pair.import.fd, &pair.export] {
             assert_eq!(raw::wait(segment, 0), Err(TIMEOUT), "{what}");
@@ -125,7 +125,7 @@ fn those_who_asked_are_woken() {
     for (what, end) in ENDS {
         let pair = told();
         // All of them, not one.
-        let waiters = [-1, 50_000, -1].map(|ms| {
+        let waiters = [-1, PATIENCE_MS, -1].map(|ms| {
             let import = &pair.import;
             spawn(move || assert_eq!(raw::wait(import, ms), Err(ABORTED)))
         });
@@ -134,7 +134,7 @@ fn those_who_asked_are_woken() {
             spawn(move || assert_eq!(poll(import, events, -1), libc::POLLHUP))
         });
         waiters.iter().for_each(await_sleep);
-        wait_until("they poll", 20, || {
+        wait_until("they poll", 150, || {
             pollers
                 .iter()
                 .all(|poller| asleep_in(poller.pid, libc::SYS_poll))
@@ -239,8 +239,8 @@ fn no_wake_up_is_lost() {
             let import = raw::connect_with(&controller, id, 0, flags).expect("connect");
             waiting.store(turn, Ordering::SeqCst);
             match turn % 2 {
-                0 => assert_eq!(raw::wait(&import, 40_000), Err(ABORTED), "turn {turn}"),
-                _ => assert_eq!(poll(&import, EVERYTHING, 40_000), libc::POLLHUP),
+                0 => assert_eq!(raw::wait(&import, PATIENCE_MS), Err(ABORTED), "turn {turn}"),
+                _ => assert_eq!(poll(&import, EVERYTHING, PATIENCE_MS), libc::POLLHUP),
             }
         }
     });

@@ -33,7 +33,7 @@ fn await_scans(counter: &str) {
         text.trim().parse::<u64>().expect("a number")
     };
     let before = scans();
-    wait_until(counter, 60, || scans() >= before + 2);
+    wait_until(counter, 150, || scans() >= before + 2);
 }
 
 /// Pages that are equal to each other are merged, unless they are pinned.

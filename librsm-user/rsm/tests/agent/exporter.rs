@@ -133,7 +133,7 @@ impl Exporter {
             let other = Self::of(Map::anonymous(3 * PAGE));
             let remote = Remote::of(other.id);
             other.advise(0, 1, libc::MADV_DONTNEED);
-            wait_until("a replaced page is found", 20, || !remote.live());
+            wait_until("a replaced page is found", 150, || !remote.live());
         }
     }
 }

@@ -35,7 +35,7 @@ fn assert_ends(what: &str, area: fn() -> Map, deed: fn(&Exporter)) {
         deed(exporter);
         steps.reach(2);
         own.assert_taken_back();
-        wait_until("VmPin is back", 10, || Books::private_now().0 == 0);
+        wait_until("VmPin is back", 150, || Books::private_now().0 == 0);
         exporter.assert_dead(1);
     });
     let heir = spawn(|| {

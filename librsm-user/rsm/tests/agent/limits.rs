@@ -157,7 +157,7 @@ fn exported_memory_of_a_segment_that_dies() {
     // SAFETY: a part of our own mapping.
     unsafe { libc::munmap(exports.memory.at(0).cast(), PAGE) };
     let (addr, len) = (exports.memory.addr() + 16 * 4096, 16 * PAGE as u64);
-    crate::common::wait_until("the dead segment's memory is free", 10, || {
+    crate::common::wait_until("the dead segment's memory is free", 150, || {
         raw::create(&exports.controller, addr, len).is_ok()
     });
     drop((dying, limit, exports));

@@ -214,7 +214,7 @@ fn connecting_while_the_segment_comes_and_goes() {
     });
     let goal = rounds(300);
     let mut turns = 0;
-    wait_until("the importer meets the segment open and closed", 50, || {
+    wait_until("the importer meets it open and closed", 250, || {
         for _ in 0..20 {
             memory.store(0, open);
             assert_eq!(raw::publish(&export, ID, &[]), Ok(ID));

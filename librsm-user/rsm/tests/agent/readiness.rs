@@ -11,7 +11,7 @@ use crate::common::books::Books;
 use crate::common::process::{asleep_in, spawn, Steps};
 use crate::common::raw;
 use crate::common::wait_until;
-use crate::events::assert_takes;
+use crate::events::{assert_takes, PATIENCE_MS};
 use crate::{Pair, Remote};
 
 /// All that can be asked for, and what is reported without being asked for.
@@ -90,7 +90,7 @@ fn a_post_wakes_all_who_poll() {
             })
         })
         .collect();
-    wait_until("they poll", 20, || {
+    wait_until("they poll", 150, || {
         pollers
             .iter()
             .all(|poller| asleep_in(poller.pid, libc::SYS_poll))
@@ -224,7 +224,7 @@ fn serving_by_edges() {
         steps.reach(0);
         let mut served = 0;
         while served < posts {
-            assert_eq!(epoll.wait(40_000).len(), 1, "{served} of {posts}");
+            assert_eq!(epoll.wait(PATIENCE_MS).len(), 1, "{served} of {posts}");
             while raw::wait(&remote.import, 0).is_ok() {
                 served += 1;
             }

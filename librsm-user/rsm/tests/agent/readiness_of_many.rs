@@ -14,7 +14,7 @@ use crate::common::memory::{Map, READ, WRITE};
 use crate::common::process::{asleep_in, spawn, Process};
 use crate::common::raw::{self, PAGE};
 use crate::common::{rounds, wait_until};
-use crate::events::{assert_takes, await_sleep};
+use crate::events::{assert_takes, await_sleep, PATIENCE_MS};
 use crate::readiness::{poll, Epoll, EVERYTHING};
 use crate::{Pair, ABORTED};
 
@@ -24,7 +24,7 @@ const EXCLUSIVE: i32 = libc::EPOLLEXCLUSIVE | libc::EPOLLIN;
 
 #[track_caller]
 fn await_epoll(processes: &[Process]) {
-    wait_until("they wait for epoll", 20, || {
+    wait_until("they wait for epoll", 150, || {
         processes.iter().all(|process| {
             asleep_in(process.pid, libc::SYS_epoll_wait)
                 || asleep_in(process.pid, libc::SYS_epoll_pwait)
@@ -48,12 +48,12 @@ fn exclusive_watchers_do_not_take_a_wake_up() {
             })
         });
         await_epoll(&watchers);
-        let waiter = spawn(|| raw::wait(&pair.import, 40_000).expect("wait"));
+        let waiter = spawn(|| raw::wait(&pair.import, PATIENCE_MS).expect("wait"));
         await_sleep(&waiter);
         raw::post(&pair.export, 0).expect("post");
         waiter.join();
         // The end is for all of them.
-        let waiter = spawn(|| assert_eq!(raw::wait(&pair.import, 40_000), Err(ABORTED)));
+        let waiter = spawn(|| assert_eq!(raw::wait(&pair.import, PATIENCE_MS), Err(ABORTED)));
         await_sleep(&waiter);
         raw::unpublish(&pair.export).expect("unpublish");
         waiter.join();

@@ -55,7 +55,7 @@ fn rebind_before_readers(memories: [Map; 2]) {
         })
     });
     let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
-    wait_until("the importers read", 20, || count(&seen.old) > 0);
+    wait_until("the importers read", 150, || count(&seen.old) > 0);
     let mut round = 0;
     let (goal, pages) = (rounds(200), pair.memory.len as u64 / PAGE as u64);
     wait_until("the importers read both", 250, || {
@@ -120,10 +120,10 @@ fn writes_reach_the_old_memory_no_more() {
             0 => (&pair.memory, &new),
             _ => (&new, &pair.memory),
         };
-        wait_until("writes arrive", 20, || from.load(15 * PAGE + 8) != 0);
+        wait_until("writes arrive", 150, || from.load(15 * PAGE + 8) != 0);
         raw::rebind(&pair.export, to.addr(), to.len as u64).expect("rebind");
         (0..16).for_each(|page| from.store(page * PAGE + 8, 0));
-        wait_until("writes arrive", 20, || to.load(15 * PAGE + 8) != 0);
+        wait_until("writes arrive", 150, || to.load(15 * PAGE + 8) != 0);
         for page in 0..16 {
             assert_eq!(from.load(page * PAGE + 8), 0, "round {round}, page {page}");
         }

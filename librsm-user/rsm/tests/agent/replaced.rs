@@ -25,13 +25,13 @@ const MADV_DONTNEED_LOCKED: i32 = 24;
 /// Waits until the segment is gone. Meanwhile its first page is as it was, or zero.
 #[track_caller]
 fn await_end(what: &str, remote: &Remote) {
-    wait_until(what, 20, || {
+    wait_until(what, 150, || {
         let seen = remote.window.load(0);
         let live = remote.live();
         assert!(seen == OLD | 1 || (seen == 0 && !live), "{what}: {seen:#x}");
         !live
     });
-    wait_until(what, 20, || remote.window.load(0) == 0);
+    wait_until(what, 150, || remote.window.load(0) == 0);
     remote.assert_taken_back();
     assert_eq!(raw::post(&remote.import, 0), Err(ABORTED), "{what}");
 }
@@ -49,7 +49,7 @@ fn assert_ends_soon(what: &str, area: fn() -> Map, deed: fn(&Exporter)) {
         steps.await_step(1);
         deed(exporter);
         await_end(what, &own);
-        wait_until("VmPin is back", 10, || Books::private_now().0 == 0);
+        wait_until("VmPin is back", 150, || Books::private_now().0 == 0);
         exporter.assert_dead(0);
         // The exporter uses what is there now; importers have no part in it.
         steps.await_step(2);
@@ -165,7 +165,7 @@ fn files_that_are_cut() {
                     cut(&file);
                 }
                 steps.await_step(2);
-                wait_until("VmPin is back", 10, || Books::private_now().0 == 0);
+                wait_until("VmPin is back", 150, || Books::private_now().0 == 0);
                 exporter.assert_dead(0);
             });
             exporter.await_step(&steps, 0);
@@ -204,7 +204,7 @@ fn segments_that_are_not_published() {
         // SAFETY: of our own mapping.
         unsafe { libc::madvise(memory.at(PAGE).cast(), PAGE, libc::MADV_DONTNEED) };
         let pinned = books.private().0;
-        wait_until("VmPin is back", 20, || Books::private_now().0 == pinned);
+        wait_until("VmPin is back", 150, || Books::private_now().0 == pinned);
         assert_eq!(raw::publish(&export, 0, &[]), Err(crate::DEAD));
     }
     drop(controller);

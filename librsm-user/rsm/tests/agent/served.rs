@@ -99,7 +99,7 @@ fn never() {
             });
             process.await_step(&steps, 0);
             let pid = process.pid;
-            wait_until("it waits", 20, || asleep_in(pid, libc::SYS_ioctl));
+            wait_until("it waits", 150, || asleep_in(pid, libc::SYS_ioctl));
             assert_others_go_on();
             assert!(!process.has_ended());
             process.kill();

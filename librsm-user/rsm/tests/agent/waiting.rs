@@ -11,12 +11,9 @@ use crate::common::books::Books;
 use crate::common::process::{asleep_in, spawn, Shared, Steps};
 use crate::common::raw::{self, PAGE};
 use crate::common::{rounds, wait_until};
-use crate::events::{assert_takes, await_sleep, handle};
+use crate::events::{assert_takes, await_sleep, handle, PATIENCE_MS};
 use crate::readiness::{poll, EVERYTHING};
 use crate::{Pair, Remote, TIMEOUT};
-
-/// Longest wait for an event that comes for sure.
-const PATIENCE_MS: i32 = 40_000;
 
 /// Numbers that processes count together.
 struct Counts {
@@ -55,7 +52,7 @@ fn a_post_wakes_one_of_two() {
         });
         waiters.iter().for_each(await_sleep);
         raw::post(&pair.import, 0).expect("post");
-        wait_until("one has it", 20, || counts.done() == 1);
+        wait_until("one has it", 150, || counts.done() == 1);
         assert_eq!(raw::wait(&pair.export, 0), Err(TIMEOUT), "taken");
         // The other sleeps, or goes back to sleep.
         let asleep = || {
@@ -64,7 +61,7 @@ fn a_post_wakes_one_of_two() {
                 .map(|waiter| asleep_in(waiter.pid, libc::SYS_ioctl));
             calls.filter(|&asleep| asleep).count()
         };
-        wait_until("the other sleeps", 20, || asleep() == 1);
+        wait_until("the other sleeps", 150, || asleep() == 1);
         assert_eq!(counts.done(), 1);
         raw::post(&pair.import, 0).expect("post");
         waiters.into_iter().for_each(|waiter| waiter.join());
@@ -205,7 +202,7 @@ fn interrupted_when_the_event_comes() {
     }
     poster.join();
     counts.stop.store(1, Ordering::SeqCst);
-    wait_until("it ends", 20, || {
+    wait_until("it ends", 150, || {
         kill(waiter.pid, Signal::SIGUSR1).expect("kill");
         counts.stop.load(Ordering::SeqCst) == 2
     });
@@ -250,7 +247,7 @@ fn killed_when_the_event_comes() {
             kill(victim.pid, Signal::SIGKILL).expect("kill");
         }
         drop(victim);
-        wait_until("nothing pending while somebody sleeps", 20, || {
+        wait_until("nothing pending while somebody sleeps", 150, || {
             counts.done() == 1 || poll(&pair.export, EVERYTHING, 0) == 0
         });
         // The victim may have taken it with it.
@@ -273,7 +270,7 @@ fn pollers_do_not_stand_in_the_way() {
         let pollers: Vec<_> = (0..2)
             .map(|_| spawn(|| assert_eq!(poll(&pair.export, EVERYTHING, -1), libc::POLLRDNORM)))
             .collect();
-        wait_until("they poll", 20, || {
+        wait_until("they poll", 150, || {
             pollers
                 .iter()
                 .all(|poller| asleep_in(poller.pid, libc::SYS_poll))

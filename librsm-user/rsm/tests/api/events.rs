@@ -105,7 +105,7 @@ fn a_system_signal_interrupts_a_wait() {
     });
     let asleep = crate::common::process::asleep_in;
     for call in [nix::libc::SYS_ioctl, nix::libc::SYS_poll] {
-        wait_until("the waiter sleeps", 20, || asleep(waiter.pid, call));
+        wait_until("the waiter sleeps", 150, || asleep(waiter.pid, call));
         kill(waiter.pid, Signal::SIGUSR1).expect("kill");
     }
     waiter.join();
@@ -231,7 +231,7 @@ fn in_tokio() {
     }
 
     let books = Books::open();
-    let watchdog = Watchdog::start(Duration::from_secs(30), String::new);
+    let watchdog = Watchdog::start(Duration::from_secs(150), String::new);
     let scene = Scene::new(1);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -96,7 +96,7 @@ fn sigbus_if_it_was_asked_for() {
             let _ = import.put(0, &[2]);
         }
     });
-    crate::common::wait_until("the importer puts", 20, || scene.word(0) == 2);
+    crate::common::wait_until("the importer puts", 150, || scene.word(0) == 2);
     scene.abort();
     importer.join_killed(SIGBUS);
 }

@@ -54,7 +54,7 @@ fn importers() {
                     begun.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            wait_until(name, 20, || {
+            wait_until(name, 150, || {
                 begun.load(Ordering::Relaxed) > 2 || victim.has_ended()
             });
             std::thread::sleep(Duration::from_micros(random.below(3000) as u64));

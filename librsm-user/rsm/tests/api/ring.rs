@@ -82,7 +82,7 @@ fn wait(waits: &AtomicU64, signal: &Signal, ready: impl Fn() -> bool) {
         waits.store(1, Ordering::SeqCst);
         if !ready() {
             signal
-                .wait(Some(Duration::from_secs(30)))
+                .wait(Some(Duration::from_secs(150)))
                 .expect("a signal in time");
         }
         waits.store(0, Ordering::SeqCst);

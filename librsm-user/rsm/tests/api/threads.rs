@@ -148,7 +148,7 @@ fn all_are_told_of_the_end() {
                 assert_eq!(status, Status::ConnAborted);
             });
         }
-        crate::common::wait_until("all have begun", 50, || {
+        crate::common::wait_until("all have begun", 150, || {
             started.load(Ordering::Relaxed) == THREADS as u64
         });
         ended.store(true, Ordering::SeqCst);

@@ -53,14 +53,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // The last process may still be about to go.
-        for _ in 0..100 {
-            if fs::remove_dir(&self.path).is_ok() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        if !std::thread::panicking() {
-            fs::remove_dir(&self.path).expect("rmdir");
-        }
+        let gone = super::holds_within(150, || fs::remove_dir(&self.path).is_ok());
+        assert!(gone || std::thread::panicking(), "cannot remove the group");
     }
 }

@@ -27,17 +27,25 @@ const PAUSES: [Duration; 2] = [Duration::from_micros(200), Duration::from_millis
 
 /// Waits until `condition` holds; fails after `seconds`.
 #[track_caller]
-pub fn wait_until(what: &str, seconds: u64, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, seconds: u64, condition: impl FnMut() -> bool) {
+    assert!(
+        holds_within(seconds, condition),
+        "not within {seconds} s: {what}"
+    );
+}
+
+/// Waits until `condition` holds. False if it does not after `seconds`.
+pub fn holds_within(seconds: u64, mut condition: impl FnMut() -> bool) -> bool {
     let begin = Instant::now();
     while !condition() {
         let waited = begin.elapsed();
-        assert!(
-            waited < Duration::from_secs(seconds),
-            "not within {seconds} s: {what}"
-        );
+        if waited >= Duration::from_secs(seconds) {
+            return false;
+        }
         // Who looks all the time takes the processor from what it waits for.
         std::thread::sleep((waited / 8).clamp(PAUSES[0], PAUSES[1]));
     }
+    true
 }
 
 /// Is this a kernel with debugging on, where everything takes ten times as long?

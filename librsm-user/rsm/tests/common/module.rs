@@ -25,7 +25,7 @@ pub fn unload() -> Result<(), Errno> {
 /// Unloads it once those who were using it a moment ago do not any more.
 #[track_caller]
 pub fn unload_soon() {
-    super::wait_until("the module is unused", 10, || match unload() {
+    super::wait_until("the module is unused", 150, || match unload() {
         Err(Errno::EAGAIN) => false,
         result => {
             result.expect("unload");

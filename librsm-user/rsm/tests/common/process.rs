@@ -13,15 +13,38 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sched::{sched_setaffinity, CpuSet};
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{get_pdeathsig, set_pdeathsig};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{fork, pipe, setgroups, setresgid, setresuid, ForkResult, Gid, Pid, Uid};
 
-/// Longest life of a child.
-fn patience() -> Duration {
-    let long = super::debug_kernel() || super::soak();
-    Duration::from_secs(if long { 300 } else { 60 })
+/// How long a child may take, to a step or to its end: longer than it waits for anything itself.
+fn patience() -> u64 {
+    match (super::debug_kernel(), super::soak()) {
+        (_, true) => 3_000,
+        (true, false) => 300,
+        (false, false) => 200,
+    }
+}
+
+/// How long this process waits for another, which may be about much. A child that dies with its
+/// parent needs no limit: its parent has one.
+fn patience_with_others() -> u64 {
+    match get_pdeathsig().expect("prctl") {
+        Some(_) => u64::MAX,
+        None => patience(),
+    }
+}
+
+/// Waits without sleeping.
+#[track_caller]
+fn spin_until(what: &str, seconds: u64, condition: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        let waited = begin.elapsed().as_secs();
+        assert!(waited < seconds, "not within {seconds} s: {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// A child process. Killed if it is dropped before it has ended.
@@ -86,17 +109,15 @@ impl Process {
     /// Waits until the child has reached a step. If it ends instead, fails with what it says.
     #[track_caller]
     pub fn await_step(&self, steps: &Steps, step: usize) {
-        super::wait_until(&format!("step {step}"), 150, || self.is_at(steps, step));
+        let reached = || self.is_at(steps, step);
+        super::wait_until(&format!("step {step}"), patience(), reached);
     }
 
     /// The same without sleeping, for those who must be there at once.
     #[track_caller]
     pub fn spin_for_step(&self, steps: &Steps, step: usize) {
-        let deadline = Instant::now() + Duration::from_secs(50);
-        while !self.is_at(steps, step) {
-            assert!(Instant::now() < deadline, "not within 50 s: step {step}");
-            std::thread::yield_now();
-        }
+        let reached = || self.is_at(steps, step);
+        spin_until(&format!("step {step}"), patience(), reached);
     }
 
     #[track_caller]
@@ -149,7 +170,7 @@ impl Process {
     #[track_caller]
     fn end(mut self) -> (WaitStatus, String) {
         let mut fds = [PollFd::new(self.reports.as_fd(), PollFlags::POLLIN)];
-        let patience = patience();
+        let patience = Duration::from_secs(patience());
         let timeout = PollTimeout::try_from(patience).expect("a time that fits");
         let ready = poll(&mut fds, timeout).expect("poll");
         assert!(
@@ -270,17 +291,15 @@ impl Steps {
 
     #[track_caller]
     pub fn await_step(&self, step: usize) {
-        super::wait_until(&format!("step {step}"), 150, || self.has_reached(step));
+        let reached = || self.has_reached(step);
+        super::wait_until(&format!("step {step}"), patience_with_others(), reached);
     }
 
     /// The same without sleeping, for those who must be there at once.
     #[track_caller]
     pub fn spin_for_step(&self, step: usize) {
-        let deadline = Instant::now() + Duration::from_secs(50);
-        while !self.has_reached(step) {
-            assert!(Instant::now() < deadline, "not within 50 s: step {step}");
-            std::thread::yield_now();
-        }
+        let reached = || self.has_reached(step);
+        spin_until(&format!("step {step}"), patience_with_others(), reached);
     }
 
     pub fn pass(&self, number: u32) {

@@ -2,11 +2,11 @@
 //! All that can be seen of the module's state, to compare it with what it was.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
 
 use crate::common::books::Books;
+use crate::common::holds_within;
 
 /// The state at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +42,11 @@ impl State {
     /// Fails unless the state is, or a moment later will be, the same.
     #[track_caller]
     pub fn assert_unchanged(&self, what: &str, when: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
         let mut now = Self::now();
-        while now != *self && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
+        holds_within(150, || {
             now = Self::now();
-        }
+            now == *self
+        });
         assert_eq!(now, *self, "{what}: {when}; left: now, right: before");
     }
 }

@@ -77,7 +77,7 @@ pub fn play(stage: &Stage, round: &Round, store: &mut Store) {
     };
     let id = raw::publish_mode(&exporter.controller, &exporter.export, 0o666).expect("publish");
     stage.id.store(id, Ordering::Release);
-    wait_until("the importer is ready", 60, || {
+    wait_until("the importer is ready", 150, || {
         stage.ready.load(Ordering::Acquire)
     });
     std::thread::scope(|scope| {
@@ -91,7 +91,7 @@ pub fn play(stage: &Stage, round: &Round, store: &mut Store) {
     stage.await_end();
     exporter.mark(round);
     stage.marked.store(true, Ordering::Release);
-    wait_until("the importer has looked", 60, || {
+    wait_until("the importer has looked", 150, || {
         stage.looked.load(Ordering::Acquire)
     });
     exporter.leave(round, store);

@@ -53,7 +53,7 @@ struct Importer {
 
 /// Connects, does its part of the race, and looks at what the exporter has written.
 pub fn play(stage: &Stage, round: &Round) {
-    wait_until("published", 60, || stage.id.load(Ordering::Acquire) != 0);
+    wait_until("published", 150, || stage.id.load(Ordering::Acquire) != 0);
     let controller = raw::controller();
     let id = stage.id.load(Ordering::Acquire);
     let import = raw::connect(&controller, id, 0o600).expect("connect");
@@ -211,7 +211,7 @@ impl Importer {
             ForkResult::Child => {
                 let base = window.load(Ordering::Acquire);
                 let there = raw::prefault(&self.import, base as u64, self.len as u64).is_ok();
-                wait_until("the exporter has written", 60, || {
+                wait_until("the exporter has written", 150, || {
                     stage.marked.load(Ordering::Acquire)
                 });
                 if there {
@@ -228,7 +228,7 @@ impl Importer {
     /// is over when its call returns.
     fn settle(&self, base: *mut u8, round: &Round) {
         if round.has(Op::Dontneed) {
-            wait_until("the window is emptied", 60, || {
+            wait_until("the window is emptied", 150, || {
                 self.sees_what_it_may(base, round).is_ok()
             });
         }
@@ -261,12 +261,12 @@ impl Importer {
 
     fn finish(&self, stage: &Stage, round: &Round) {
         stage.await_end();
-        wait_until("the exporter has written", 60, || {
+        wait_until("the exporter has written", 150, || {
             stage.marked.load(Ordering::Acquire)
         });
         let left = round.has(Op::Disconnect);
         if round.must_end() {
-            wait_until("the connection ends", 60, || !self.slot.live());
+            wait_until("the connection ends", 150, || !self.slot.live());
         } else if !round.may_end() && !left {
             assert!(self.slot.live(), "the connection ended for no reason");
         }

@@ -37,7 +37,7 @@ fn rounds() -> u64 {
 fn against_the_rest(first: Op) {
     let books = Books::open();
     // For all rounds of a pair.
-    let limit = Duration::from_secs(if soak() { 3_000 } else { 300 });
+    let limit = Duration::from_secs(if soak() { 4_000 } else { 400 });
     let watchdog = Watchdog::start(limit, move || format!("races of {first:?}"));
     let mut random = Random::new(seed(), first as u64);
     for second in ALL.into_iter().skip_while(|&op| op != first) {

@@ -110,7 +110,7 @@ impl Stage {
 
     /// Waits until both operations are over.
     pub fn await_end(&self) {
-        wait_until("both operations are over", 60, || {
+        wait_until("both operations are over", 150, || {
             self.over.load(Ordering::Acquire) >= 2
         });
     }

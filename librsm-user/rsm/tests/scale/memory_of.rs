@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::holds_within;
 use crate::common::process::in_child;
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -39,13 +40,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // Empty for the file system only when those in it have been reaped and are gone.
-        for _ in 0..100 {
-            if fs::remove_dir(&self.path).is_ok() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        assert!(std::thread::panicking(), "cannot remove the cgroup");
+        let gone = holds_within(150, || fs::remove_dir(&self.path).is_ok());
+        assert!(gone || std::thread::panicking(), "cannot remove the cgroup");
     }
 }
 

@@ -99,7 +99,7 @@ fn exporter_execs() {
     let remote = Remote::of(steps.passed());
     remote.window.assert_marked(OLD, 0);
     steps.reach(1);
-    wait_until("exec ends the segment", 20, || remote.window.load(0) == 0);
+    wait_until("exec ends the segment", 150, || remote.window.load(0) == 0);
     remote.assert_gone(steps.passed());
     process.kill();
     drop((remote, steps));
@@ -147,7 +147,7 @@ fn importer_execs() {
     });
     steps.await_step(0);
     let imports = || crate::common::books::objects()["live_imports"];
-    wait_until("exec ends the connection", 20, || imports() == 1);
+    wait_until("exec ends the connection", 150, || imports() == 1);
     pair.destroy();
     pair.window.assert_zero();
     process.kill();

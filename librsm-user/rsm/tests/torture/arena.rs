@@ -190,7 +190,7 @@ impl Arena {
         if self.violated.load(Ordering::SeqCst) == 0 {
             return;
         }
-        crate::common::wait_until("the report", 10, || {
+        crate::common::wait_until("the report", 150, || {
             self.violated.load(Ordering::SeqCst) == 2
         });
         let [what, round, page, offset, value, after] =

@@ -64,7 +64,7 @@ fn torture(memory: impl FnOnce() -> Map) {
     let arena = Arc::new(Arena::new());
     let watchdog = {
         let arena = Arc::clone(&arena);
-        let limit = Duration::from_secs(if debug_kernel() { 240 } else { 60 });
+        let limit = Duration::from_secs(400);
         Watchdog::start(limit, move || format!("{:?}", **arena))
     };
     // Before the exporter has any memory: what a child inherits would be copied.
@@ -133,7 +133,7 @@ impl Exporter<'_> {
         self.arena.publish(round, id);
 
         // Both processes are at it; then at any moment.
-        wait_until("importers read the segment", 50, || {
+        wait_until("importers read the segment", 150, || {
             self.arena.assert_clean();
             let touched = |threads: &[_]| {
                 threads
