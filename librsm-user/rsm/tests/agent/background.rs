@@ -5,6 +5,7 @@
 use std::ffi::c_void;
 use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -98,6 +99,8 @@ fn collapsing_in_the_background() {
     let _settings = [
         Knob::set(format!("{KHUGEPAGED}/scan_sleep_millisecs"), 1),
         Knob::set(format!("{KHUGEPAGED}/pages_to_scan"), 100_000),
+        // How long it rests when there was no huge page to be had.
+        Knob::set(format!("{KHUGEPAGED}/alloc_sleep_millisecs"), 1),
     ];
     assert_lives("khugepaged", small_where_huge_could_be, |_| {
         await_scans(&format!("{KHUGEPAGED}/full_scans"));
@@ -110,6 +113,16 @@ fn numa_scans() -> u64 {
     let line = text.lines().find(|line| line.contains("numa_scan_seq"));
     let (_, number) = line.and_then(|line| line.split_once(':')).expect("scans");
     number.trim().parse().expect("a number")
+}
+
+/// Reads a segment's memory for longer than there is between scans, or until it is `enough`.
+fn use_for_a_second(exporter: &Exporter, enough: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(1) && !enough() {
+        for page in (0..exporter.pages).cycle().take(100_000) {
+            exporter.area.touch((page + 1) * PAGE);
+        }
+    }
 }
 
 /// On machines with several nodes access to memory is taken away for moments, to see who uses it.
@@ -129,11 +142,12 @@ fn hints_for_numa_balancing() {
         assert_lives("NUMA hints", area, |e| {
             let before = numa_scans();
             // Only those who run are scanned.
-            wait_until("scans", 60, || {
-                for page in (0..e.pages).cycle().take(100_000) {
-                    e.area.touch((page + 1) * PAGE);
-                }
-                numa_scans() >= before + 2
+            wait_until("scans", 250, || {
+                // By a new thread each time: one that there is may have been given long until the
+                // next scan.
+                let enough = || numa_scans() >= before + 2;
+                std::thread::scope(|scope| drop(scope.spawn(|| use_for_a_second(e, enough))));
+                enough()
             });
         });
     }

@@ -10,6 +10,7 @@ use rsm_sys::*;
 
 use crate::common::backing::{huge_memory, HUGE};
 use crate::common::books::Books;
+use crate::common::knob::Knob;
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::process::in_child;
 use crate::common::raw::{self, failure, Failure, PAGE};
@@ -74,6 +75,7 @@ fn scattered(pages: usize) -> Map {
 
 #[test]
 fn use_takes_no_fault_then() {
+    let _settings = Knob::no_numa_balancing();
     for memory in [|| scattered(3000), || huge_memory(2 * HUGE)] {
         let books = Books::open();
         let pair = Pair::of(memory());
@@ -101,6 +103,7 @@ fn use_takes_no_fault_then() {
 
 #[test]
 fn parts_and_windows_on_parts() {
+    let _settings = Knob::no_numa_balancing();
     let books = Books::open();
     let pair = Pair::of(scattered(2000));
     let fd = pair.import.as_raw_fd();
@@ -128,6 +131,7 @@ fn parts_and_windows_on_parts() {
 /// Two windows next to each other, in either order, and with different rights.
 #[test]
 fn a_range_with_two_windows() {
+    let _settings = Knob::no_numa_balancing();
     let books = Books::open();
     let pair = Pair::of(scattered(1200));
     let place = Map::anonymous(1200 * PAGE);
@@ -164,6 +168,7 @@ fn a_range_with_two_windows() {
 
 #[test]
 fn faults_come_back_when_the_memory_changes() {
+    let _settings = Knob::no_numa_balancing();
     let pair = Pair::with(scattered(600), RSM_EXPORT_ALLOW_REBIND, 0);
     prefault(&pair, &pair.window);
     assert_eq!(faults_of_use(&pair.window, OLD, 0), 0);
@@ -179,6 +184,7 @@ fn faults_come_back_when_the_memory_changes() {
 /// A child has page tables of its own, and fork empties those of its parent.
 #[test]
 fn children_prefault_for_themselves() {
+    let _settings = Knob::no_numa_balancing();
     let pair = Pair::of(scattered(600));
     prefault(&pair, &pair.window);
     in_child(|| {
@@ -275,6 +281,7 @@ fn prefault_errors_in_order() {
 /// Rights to write only are enough, and so is a window that can only be read.
 #[test]
 fn with_whatever_access_there_is() {
+    let _settings = Knob::no_numa_balancing();
     let pair = Pair::of(scattered(600));
     for (perm, rights) in [(0o400, READ), (0o200, WRITE), (0o600, WRITE), (0o600, READ)] {
         let import = raw::connect(&pair.controller, pair.id, perm).expect("connect");

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use rsm::{Access, Status, WindowKind};
 
 use crate::common::books::Books;
+use crate::common::knob::Knob;
 use crate::common::memory::Map;
 use crate::common::raw::PAGE;
 use crate::{refused, Scene};
@@ -121,6 +122,7 @@ fn lengths_need_not_be_pages() {
 
 #[test]
 fn prefault_makes_the_translations() {
+    let _settings = Knob::no_numa_balancing();
     let scene = Scene::new(64);
     let window = scene.import.map().expect("map");
     let faults = || {

@@ -2,7 +2,7 @@
 //! Settings of the kernel that a test changes and that are what they were afterwards.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A setting that is changed until this is dropped.
 #[derive(Debug)]
@@ -29,6 +29,14 @@ impl Knob {
     #[track_caller]
     pub fn parameter(name: &str, value: impl ToString) -> Self {
         Self::set(format!("/sys/module/rsm/parameters/{name}"), value)
+    }
+
+    /// Keeps the kernel from taking access to memory away for moments, to see which node uses it.
+    /// `None` if it never does.
+    #[track_caller]
+    pub fn no_numa_balancing() -> Option<Self> {
+        let path = Path::new("/proc/sys/kernel/numa_balancing");
+        path.exists().then(|| Self::set(path, 0))
     }
 
     /// Changes it again.

@@ -92,7 +92,8 @@ pub struct Injection {
 
 impl Injection {
     pub fn new(scope: Scope) -> Self {
-        let mut knobs = Vec::new();
+        // Scans allocate, on behalf of whoever runs.
+        let mut knobs = Vec::from_iter(Knob::no_numa_balancing());
         for (kind, settings) in SETTINGS {
             let mut set = |name: &str, value: &str| {
                 knobs.push(Knob::set(format!("{DEBUGFS}/{kind}/{name}"), value));
