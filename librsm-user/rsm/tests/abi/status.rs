@@ -51,6 +51,8 @@ const MISALIGNED: Failure = failure(Errno::EINVAL, RSM_STATUS_BAD_MEM_ALIGNMENT)
 
 #[test]
 fn create_errors_in_order() {
+    // Nothing of another test is left.
+    Books::open();
     let memory = mixed_memory();
     let page = PAGE as u64;
     let (good, read_only, hole) = (

@@ -17,10 +17,11 @@ use crate::{Remote, DEAD, NOT_PUBLISHED, OLD, TIMEOUT};
 
 /// A segment in the middle of an area, with a page to spare on either side.
 pub struct Exporter {
-    pub area: Map,
     pub export: OwnedFd,
     pub id: u32,
     pub pages: usize,
+    // Unmapped after the segment has ended, as in `Pair`.
+    pub area: Map,
 }
 
 /// Areas of memory of every kind.
@@ -52,10 +53,10 @@ impl Exporter {
         let export = export.expect("create");
         let id = raw::publish_mode(&controller, &export, 0o666).expect("publish");
         Self {
-            area,
             export,
             id,
             pages,
+            area,
         }
     }
 

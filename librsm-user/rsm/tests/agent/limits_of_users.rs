@@ -96,6 +96,8 @@ fn assert_limit_of_a_user<T, E>(
 
 #[test]
 fn segments() {
+    // Nothing of another test is left.
+    Books::open();
     let memory = Map::anonymous(PAGE);
     assert_limit_of_a_user("max_user_segments", 4300, USED_UP, |controller| {
         raw::create(controller, memory.addr(), PAGE as u64)
@@ -104,6 +106,8 @@ fn segments() {
 
 #[test]
 fn imports() {
+    // Nothing of another test is left.
+    Books::open();
     let pair = Pair::new(1);
     assert_limit_of_a_user("max_user_imports", 4310, USED_UP, |controller| {
         raw::connect(controller, pair.id, 0o600)
@@ -118,6 +122,8 @@ struct Window {
 
 #[test]
 fn mappings() {
+    // Nothing of another test is left.
+    Books::open();
     let pair = Pair::new(1);
     assert_limit_of_a_user("max_user_mappings", 4320, Errno::EAGAIN, |controller| {
         let import = raw::connect(controller, pair.id, 0o600).expect("connect");

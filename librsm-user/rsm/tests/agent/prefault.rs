@@ -199,6 +199,8 @@ fn children_prefault_for_themselves() {
 #[test]
 fn prefault_errors_in_order() {
     const LEN: u64 = 4 * PAGE as u64;
+    // Nothing of another test is left.
+    Books::open();
     let pair = Pair::new(4);
     let other = pair.connect();
     let others = map(&other, READ);

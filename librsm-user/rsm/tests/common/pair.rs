@@ -19,11 +19,12 @@ pub const NEW: u64 = 0x0bad_0000_0000_0000;
 /// A published segment, one connection for reading and writing, and a mapping of it.
 pub struct Pair {
     pub controller: File,
-    pub memory: Map,
     pub export: OwnedFd,
     pub id: u32,
     pub import: Connection,
     pub window: Map,
+    // Unmapped after the segment has ended: else its end would be left to a worker of the module's.
+    pub memory: Map,
 }
 
 impl Pair {
@@ -48,11 +49,11 @@ impl Pair {
         let window = map(&import, READ | WRITE);
         Self {
             controller,
-            memory,
             export,
             id,
             import,
             window,
+            memory,
         }
     }
 

@@ -23,6 +23,8 @@ fn attempt(fd: RawFd, len: usize, protection: i32, flags: i32, offset: usize) ->
 
 #[test]
 fn private_and_executable_mappings_are_refused() {
+    // Nothing of another test is left.
+    Books::open();
     let pair = Pair::new(4);
     let books = Books::amid();
     let fd = pair.import.fd.as_raw_fd();
@@ -47,6 +49,8 @@ fn private_and_executable_mappings_are_refused() {
 
 #[test]
 fn windows_must_lie_in_the_segment() {
+    // Nothing of another test is left.
+    Books::open();
     let pair = Pair::new(4);
     let books = Books::amid();
     let fd = pair.import.fd.as_raw_fd();
@@ -84,6 +88,8 @@ fn every_window_shows_its_part() {
 
 #[test]
 fn rights_of_the_connection_bound_the_mapping() {
+    // Nothing of another test is left.
+    Books::open();
     let pair = Pair::new(2);
     let books = Books::amid();
     for (perm, protection, expected) in [

@@ -330,6 +330,8 @@ const NOT_EXPORTABLE: Failure = failure(Errno::EFAULT, RSM_STATUS_BAD_ADDR);
 
 #[test]
 fn shared_mappings_of_regular_files_are_refused() {
+    // Nothing of another test is left.
+    Books::open();
     let regular = RegularFile::new(4 * PAGE);
     let file = &regular.file;
     let controller = raw::controller();
@@ -370,6 +372,8 @@ fn shared_mappings_of_regular_files_are_refused() {
 
 #[test]
 fn special_mappings_are_refused() {
+    // Nothing of another test is left.
+    Books::open();
     let controller = raw::controller();
     let pair = Pair::new(1);
     let table = Map::shared(controller.as_raw_fd(), PAGE, READ).expect("status table");
