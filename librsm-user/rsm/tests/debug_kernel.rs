@@ -500,20 +500,33 @@ fn userfaultfd_and_io_uring() {
     drop(sys_fd("io_uring_setup", ring));
 }
 
+/// Tries some times for what may fail for a moment for want of free pages next to each other.
+fn compacting(attempt: impl Fn() -> bool) -> bool {
+    (0..20).any(|_| {
+        let done = attempt();
+        if !done {
+            write("/proc/sys/vm/compact_memory", "1");
+        }
+        done
+    })
+}
+
 #[test]
 fn kinds_of_memory() {
     if !on_debug_kernel() {
         return;
     }
     // 2 MiB pages, in a range that holds an aligned one wherever it starts.
-    let map = Map::anon(4 << 20);
-    map.advise("HUGEPAGE", libc::MADV_HUGEPAGE);
-    map.fill(1);
-    let huge = read("/proc/self/smaps")
-        .lines()
-        .filter_map(|l| l.strip_prefix("AnonHugePages:"))
-        .any(|l| l.trim() != "0 kB");
-    assert!(huge, "no transparent huge page");
+    let huge = || {
+        let map = Map::anon(4 << 20);
+        map.advise("HUGEPAGE", libc::MADV_HUGEPAGE);
+        map.fill(1);
+        read("/proc/self/smaps")
+            .lines()
+            .filter_map(|l| l.strip_prefix("AnonHugePages:"))
+            .any(|l| l.trim() != "0 kB")
+    };
+    assert!(compacting(huge), "no transparent huge page");
 
     let map = Map::anon(8 * PAGE);
     map.fill(1);
@@ -533,7 +546,11 @@ fn kinds_of_memory() {
     );
 
     let before = read("/proc/sys/vm/nr_hugepages");
-    write("/proc/sys/vm/nr_hugepages", "1");
+    let reserved = || {
+        write("/proc/sys/vm/nr_hugepages", "1");
+        read("/proc/sys/vm/nr_hugepages").trim() == "1"
+    };
+    assert!(compacting(reserved), "no huge page to reserve");
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
     let map = Map::new(2 << 20, flags, -1).expect("a hugetlb mapping");
     map.fill(1);

@@ -11,15 +11,12 @@ use nix::errno::Errno;
 use nix::libc;
 
 use crate::alive::assert_lives;
-use crate::common::backing::HUGE;
+use crate::common::backing::{HUGE, MADV_COLLAPSE};
 use crate::common::knob::Knob;
 use crate::common::memory::Map;
 use crate::common::raw::PAGE;
 use crate::common::wait_until;
 use crate::exporter::{huge, small, Exporter};
-
-/// `madvise(2)`: make huge pages of it now.
-const MADV_COLLAPSE: i32 = 25;
 
 const KSM: &str = "/sys/kernel/mm/ksm";
 const KHUGEPAGED: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged";

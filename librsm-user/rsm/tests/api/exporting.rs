@@ -8,8 +8,8 @@ use rsm::{
     NodeId, SegmentId, Status,
 };
 
+use crate::common::backing::reserve_huge_pages;
 use crate::common::books::Books;
-use crate::common::knob::Knob;
 use crate::common::memory::{Map, READ};
 use crate::common::process::in_child;
 use crate::common::raw::PAGE;
@@ -59,7 +59,7 @@ fn buffers_of_every_kind_of_page() {
         "none reserved"
     );
     {
-        let _pages = Knob::set("/proc/sys/vm/nr_hugepages", 4);
+        let _pages = reserve_huge_pages(4);
         let buffer = ExportBuffer::hugetlb(3 << 20).expect("buffer");
         assert_eq!(buffer.len(), 4 << 20);
         share(buffer);

@@ -10,6 +10,7 @@ use nix::libc;
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
 use rsm::ExportBuffer;
 
+use super::knob::Knob;
 use super::memory::{Map, READ, WRITE};
 
 /// Bytes of a huge page.
@@ -85,10 +86,54 @@ pub fn huge_memory(len: usize) -> Map {
     let base = buffer.as_mut_slice().as_mut_ptr();
     std::mem::forget(buffer);
     // Neighbours of the same kind are one mapping.
-    let (kib, wanted) = (huge_kib(base as u64), len as u64 >> 10);
-    assert!(kib >= wanted, "{kib} KiB of huge pages, not {wanted}");
+    let kib = || huge_kib(base as u64);
     // SAFETY: the buffer is forgotten.
-    unsafe { Map::adopt(base, len) }
+    let map = unsafe { Map::adopt(base, len) };
+    let wanted = len as u64 >> 10;
+    collapse(&map, || kib() >= wanted);
+    let kib = kib();
+    assert!(kib >= wanted, "{kib} KiB of huge pages, not {wanted}");
+    map
+}
+
+/// How often huge pages are asked for. They may be missing for a moment.
+const TRIES: usize = 20;
+
+/// Has the kernel move pages together, if this process may ask for that.
+fn compact() {
+    let _ = fs::write("/proc/sys/vm/compact_memory", "1");
+}
+
+/// `madvise(2)`: make huge pages of it now.
+pub const MADV_COLLAPSE: i32 = 25;
+
+/// Has the kernel make huge pages of `map` where it has not, until it is `good`, or in vain.
+pub fn collapse(map: &Map, good: impl Fn() -> bool) {
+    for _ in 0..TRIES {
+        if good() {
+            return;
+        }
+        compact();
+        // SAFETY: advice on a mapping of ours. Whoever looks at the result finds out.
+        unsafe { libc::madvise(map.at(0).cast(), map.len, MADV_COLLAPSE) };
+    }
+}
+
+/// Has the kernel set so many huge pages aside, until the result is dropped.
+#[track_caller]
+pub fn reserve_huge_pages(number: usize) -> Knob {
+    const NUMBER: &str = "/proc/sys/vm/nr_hugepages";
+    let knob = Knob::set(NUMBER, number);
+    let got = || fs::read_to_string(NUMBER).expect(NUMBER).trim().to_owned();
+    for _ in 0..TRIES {
+        if got() == number.to_string() {
+            break;
+        }
+        compact();
+        knob.turn(number);
+    }
+    assert_eq!(got(), number.to_string(), "huge pages to be had");
+    knob
 }
 
 /// KiB of anonymous huge pages in the mapping at `address`.

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use nix::libc;
 use nix::sys::resource::{setrlimit, Resource};
 
-use crate::common::backing::{huge_memory, memfd, HUGE};
+use crate::common::backing::{collapse, huge_memory, memfd, HUGE};
 use crate::common::books::Books;
 use crate::common::debug_kernel;
 use crate::common::memory::{Map, READ, WRITE};
@@ -66,8 +66,10 @@ fn scattered_huge_memory(pieces: usize) -> Map {
     let file = memfd(FILE * HUGE);
     let all = Map::shared(file.as_raw_fd(), FILE * HUGE, READ | WRITE).expect("map");
     all.mark(1);
-    let kib = huge_files_kib() - before;
-    assert_eq!(kib, (FILE * HUGE) as u64 >> 10, "KiB of huge pages");
+    let kib = || huge_files_kib() - before;
+    let wanted = (FILE * HUGE) as u64 >> 10;
+    collapse(&all, || kib() == wanted);
+    assert_eq!(kib(), wanted, "KiB of huge pages");
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     let reserved = Map::new((pieces + 1) * HUGE, READ | WRITE, flags, -1, 0).expect("addresses");
     let skip = reserved.addr().next_multiple_of(HUGE as u64) - reserved.addr();

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::libc;
 use rsm_sys::*;
 
-use crate::common::backing::{huge_memory, memfd, system_v, RegularFile, HUGE};
+use crate::common::backing::{huge_memory, memfd, reserve_huge_pages, system_v, RegularFile, HUGE};
 use crate::common::books::{self, Books};
 use crate::common::memory::{Map, READ, WRITE};
 use crate::common::raw::{self, failure, Failure, PAGE};
@@ -151,29 +151,9 @@ fn several_mappings_in_a_row() {
     assert_exportable(memory);
 }
 
-/// Sets the number of huge pages of the system, and sets it back.
-struct HugePages;
-
-const NR_HUGEPAGES: &str = "/proc/sys/vm/nr_hugepages";
-
-impl HugePages {
-    fn reserve(number: usize) -> Self {
-        fs::write(NR_HUGEPAGES, number.to_string()).expect("nr_hugepages");
-        let got = fs::read_to_string(NR_HUGEPAGES).expect("nr_hugepages");
-        assert_eq!(got.trim(), number.to_string(), "huge pages to be had");
-        Self
-    }
-}
-
-impl Drop for HugePages {
-    fn drop(&mut self) {
-        fs::write(NR_HUGEPAGES, "0").expect("nr_hugepages");
-    }
-}
-
 #[test]
 fn hugetlb_pages() {
-    let _reserved = HugePages::reserve(2);
+    let _reserved = reserve_huge_pages(2);
     for flags in [libc::MAP_PRIVATE, libc::MAP_SHARED] {
         let flags = flags | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
         let memory = Map::new(2 * HUGE, READ | WRITE, flags, -1, 0).expect("huge pages");
