@@ -46,7 +46,7 @@ const WINDOWS: usize = 4;
 const MEASURED: u64 = 20;
 
 /// Forks after which a hole that is there counts as not found.
-const MOST_FORKS: u64 = 20_000;
+const MOST_FORKS: u64 = 100_000;
 
 fn forks() -> u64 {
     match (debug_kernel(), soak()) {

@@ -317,7 +317,10 @@ fn mappings_that_are_not_made_by_mmap() {
     );
     steps.reach(1);
     child.join();
-    crate::common::wait_until("the child's are gone", 10, || window().is_ok());
+    crate::common::wait_until("the child's are gone", 150, || {
+        let both = [window(), window()];
+        both.iter().all(Result::is_ok)
+    });
     assert_limit("the child's are gone", 2, Errno::EAGAIN, window);
     pair.destroy();
     pair.window.touch(0);

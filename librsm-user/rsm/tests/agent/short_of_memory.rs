@@ -3,13 +3,14 @@
 
 use std::fs;
 
+use nix::libc;
 use nix::sys::signal::Signal;
 use rsm_sys::*;
 
-use crate::common::books::Books;
+use crate::common::books::{run_everywhere, Books};
 use crate::common::control_group::Group;
 use crate::common::memory::Map;
-use crate::common::process::{in_child, spawn, Steps};
+use crate::common::process::{asleep_in, in_child, spawn, Steps};
 use crate::common::raw::{self, PAGE};
 use crate::common::wait_until;
 use crate::exporter::{huge, run_exporter, small};
@@ -54,17 +55,24 @@ fn an_importer_without_memory_holds_up_nobody() {
         let remote = Remote::of(pair.id);
         remote.window.touch(0);
         steps.reach(0);
-        steps.spin_for_step(1);
+        steps.await_step(1);
         let last = remote.window.len - PAGE;
         remote.window.touch(last);
         steps.reach(2);
         remote.assert_taken_back();
     });
     importer.await_step(&steps, 0);
+    // What it takes to wait for the next step is all there.
+    wait_until("the importer sleeps", 150, || {
+        asleep_in(importer.pid, libc::SYS_clock_nanosleep)
+    });
+    group.limit(0);
+    // Each processor keeps some pages for the group, and is only asked to give them back.
+    run_everywhere();
     group.limit(0);
     let before = group.events("max");
     steps.reach(1);
-    wait_until("the importer is at its limit", 20, || {
+    wait_until("the importer is at its limit", 150, || {
         group.events("max") > before + 10
     });
     let other = memory();

@@ -2,7 +2,7 @@
 //! Signals: posting, waiting, and readiness in event loops.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -140,12 +140,16 @@ fn each_event_is_taken_once() {
     let scene = Scene::new(1);
     let posts = rounds(2000);
     let taken = AtomicUsize::new(0);
+    let posted = AtomicBool::new(false);
     let take = |wait: &dyn Fn() -> rsm::Result<()>| loop {
-        match wait() {
-            Ok(()) => taken.fetch_add(1, Ordering::Relaxed),
-            Err(error) if error.status() == Status::Timeout => break,
-            Err(error) => panic!("{error}"),
-        };
+        // There were no more to come before it began to wait.
+        let last = posted.load(Ordering::SeqCst);
+        match wait().map_err(|error| error.status()) {
+            Ok(()) => drop(taken.fetch_add(1, Ordering::Relaxed)),
+            Err(Status::Timeout) if last => break,
+            Err(Status::Timeout) => (),
+            Err(status) => panic!("{status:?}"),
+        }
     };
     let patience = Some(Duration::from_millis(500));
     thread::scope(|scope| {
@@ -153,9 +157,9 @@ fn each_event_is_taken_once() {
             scope.spawn(|| take(&|| scene.segment.signal().wait(patience)));
             scope.spawn(|| take(&|| wait_any(&[scene.segment.signal()], patience).map(drop)));
         }
-        for _ in 0..posts {
-            scene.import.signal().post(Post::Accumulate).expect("post");
-        }
+        let all = (0..posts).try_for_each(|_| scene.import.signal().post(Post::Accumulate));
+        posted.store(true, Ordering::SeqCst);
+        all.expect("post");
     });
     assert_eq!(taken.load(Ordering::Relaxed), posts);
 }

@@ -86,7 +86,7 @@ impl Books {
 /// Pins taken and not given back, in the whole system.
 pub fn pins() -> i64 {
     // Folds the counters of all CPUs into the total.
-    fs::write("/proc/sys/vm/stat_refresh", "1").expect("stat_refresh (needs root)");
+    run_everywhere();
     let vmstat = fs::read_to_string("/proc/vmstat").expect("vmstat");
     let value = |name: &str| -> i64 {
         vmstat
@@ -97,6 +97,11 @@ pub fn pins() -> i64 {
             .expect("a number")
     };
     value("nr_foll_pin_acquired") - value("nr_foll_pin_released")
+}
+
+/// Has the kernel do some work on each processor, and waits for it.
+pub fn run_everywhere() {
+    fs::write("/proc/sys/vm/stat_refresh", "1").expect("stat_refresh (needs root)");
 }
 
 /// A quantity of this process in KiB, from `/proc/self/status`.
