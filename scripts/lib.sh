@@ -115,6 +115,7 @@ try_step() {
 		die "cannot write $log" "Is the disk full? $(df -h --output=avail "$CACHE" | tail -n 1 | tr -d ' ') left."
 	[ -n "$rsm_live" ] || printf '  %s ... (log: %s)\n' "$title" "$(pretty "$log")" >&2
 	set -m
+	rsm_step_pid=pending
 	(
 		set +m -e
 		trap - EXIT INT TERM HUP
@@ -133,6 +134,28 @@ try_step() {
 	printf '%s%s %s failed after %s; the end of %s:\n' "$rsm_clear" "$rsm_red✗$rsm_off" "$title" \
 		"$(duration $((SECONDS - start)))" "$(pretty "$log")" >&2
 	tail -n "${tail_lines:-20}" "$log" | sed 's/^/    | /' >&2
+}
+
+# background COMMAND...: runs COMMAND beside all else, in a process group of its
+# own, which ends with us.
+rsm_background_pid=
+background() {
+	set -m
+	(
+		set +m
+		trap - EXIT INT TERM HUP
+		"$@"
+	) </dev/null &
+	rsm_background_pid=$!
+	set +m
+}
+
+# Waits for it; its exit status is ours.
+await_background() {
+	local rc=0
+	wait "$rsm_background_pid" || rc=$?
+	rsm_background_pid=
+	return $rc
 }
 
 # ---------------------------------------------------------------- locks
@@ -255,11 +278,13 @@ inside() {
 rsm_tmps=()
 
 rsm_at_exit() {
-	local rc=$?
-	if [ -n "$rsm_step_pid" ]; then
-		kill -TERM -- "-$rsm_step_pid" 2>/dev/null || true
-		wait "$rsm_step_pid" 2>/dev/null || true
-	fi
+	local rc=$? pid
+	# Stopped between starting a step and noting its number?
+	[ "$rsm_step_pid" != pending ] || rsm_step_pid=${!:-}
+	for pid in $rsm_step_pid $rsm_background_pid; do
+		kill -TERM -- "-$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
 	[ ${#rsm_tmps[@]} -eq 0 ] || rm -rf "${rsm_tmps[@]}"
 	exit "$rc"
 }

@@ -208,7 +208,7 @@ static int listen_to(int fd, pid_t first, struct verdict *verdict, int *status)
 			/* The first process is done: the others have no business any more. */
 			kill(-first, SIGKILL);
 			killed = 1;
-			end = seconds() + 10;
+			end = seconds() + 10 + time_limit();
 		} else if (killed && seconds() > end) {
 			verdict->failed = 1;
 			add_line(verdict, "a process of the check could not be killed");

@@ -41,8 +41,13 @@ static void peer_fails(void)
 /* Nobody waits for it. */
 static void forgotten_peer_fails(void)
 {
-	hear(start(failing_peer).line);
-	sleep_ms(300);
+	struct peer peer = start(failing_peer);
+	char byte;
+
+	hear(peer.line);
+	/* Until it has ended. */
+	while (read(peer.line, &byte, 1) > 0)
+		continue;
 }
 
 static void leaving_peer(int line)

@@ -235,10 +235,10 @@ static int fault_rmmod_crash(void)
 	return 0;
 }
 
-/* Whoever reads this file cannot be killed for 11 s. */
+/* Whoever reads this file cannot be killed for 20 s. */
 static int block_show(struct seq_file *seq, void *unused)
 {
-	msleep(11000);
+	msleep(20000);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(block);

@@ -28,7 +28,7 @@ static void serve(struct out_of_band *way, struct out_of_band *stop)
 	fds[1].events = POLLIN;
 	tell(way, id);
 	for (;;) {
-		must(rsm_intr_signal_wait_pollfd(fds, 2, 10000, &ready));
+		must(rsm_intr_signal_wait_pollfd(fds, 2, 600000, &ready));
 		check(ready >= 1);
 		if (fds[0].revents == POLLRDNORM) {
 			check(*memory == ++rounds);
@@ -56,7 +56,7 @@ static void play(struct out_of_band *way, struct out_of_band *stop)
 	for (number = 1; number <= ROUNDS; number++) {
 		must(rsm_memseg_import_put64(segment, 0, &number, 1));
 		must(rsm_intr_signal_post(segment, 0));
-		must(rsm_intr_signal_wait(segment, 10000));
+		must(rsm_intr_signal_wait(segment, 600000));
 	}
 	must(rsm_memseg_import_destroy_barrier(&barrier));
 	must(rsm_memseg_import_disconnect(segment));

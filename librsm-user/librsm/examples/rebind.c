@@ -22,13 +22,13 @@ static void export_and_move(struct out_of_band *way)
 	must(rsm_memseg_export_publish(segment, &id, NULL, 0));
 	tell(way, id);
 	/* The importer has looked, and keeps still. */
-	must(rsm_intr_signal_wait(segment, 10000));
+	must(rsm_intr_signal_wait(segment, 600000));
 	memcpy(new, old, length);
 	strcpy(new, "the new place");
 	must(rsm_memseg_export_rebind(segment, new, 0, length));
 	check(munmap(old, length) == 0);
 	must(rsm_intr_signal_post(segment, 0));
-	must(rsm_intr_signal_wait(segment, 10000));
+	must(rsm_intr_signal_wait(segment, 600000));
 	check(strcmp(new, "written by the importer") == 0);
 	must(rsm_memseg_export_destroy(segment));
 	must(rsm_release_controller(controller));
@@ -51,7 +51,7 @@ static void import_and_look(struct out_of_band *way)
 	must(rsm_memseg_import_open_barrier(&barrier));
 	check(strcmp(window, "the old place") == 0);
 	must(rsm_intr_signal_post(segment, 0));
-	must(rsm_intr_signal_wait(segment, 10000));
+	must(rsm_intr_signal_wait(segment, 600000));
 	check(strcmp(window, "the new place") == 0);
 	strcpy(window, "written by the importer");
 	must(rsm_memseg_import_close_barrier(&barrier));

@@ -32,7 +32,7 @@ static pid_t start_exporter(const char *text, struct out_of_band *way)
 	must(rsm_memseg_export_publish(segment, &id, NULL, 0));
 	tell(way, 0);
 	/* Not for ever: who should kill us may have given up. */
-	sleep(60);
+	sleep(600);
 	exit(1);
 }
 

@@ -48,7 +48,7 @@ static void consume(struct out_of_band *way)
 		struct message wanted;
 
 		while (ring->written == next)
-			must(rsm_intr_signal_wait(segment, 10000));
+			must(rsm_intr_signal_wait(segment, 600000));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		compose(&wanted, next);
 		check(memcmp(&ring->slot[next % SLOTS], &wanted, sizeof(wanted)) == 0);
@@ -77,7 +77,7 @@ static void produce(struct out_of_band *way)
 	ring = address;
 	for (next = 0; next < MESSAGES; next++) {
 		while (next - ring->taken == SLOTS)
-			must(rsm_intr_signal_wait(segment, 10000));
+			must(rsm_intr_signal_wait(segment, 600000));
 		must(rsm_memseg_import_open_barrier(&barrier));
 		compose(&ring->slot[next % SLOTS], next);
 		must(rsm_memseg_import_order_barrier(&barrier));

@@ -109,7 +109,7 @@ impl Boot {
             },
             imports: Vec::new(),
             timeout: None,
-            silence: Duration::from_secs(60),
+            silence: Duration::from_secs(180),
             memory: None,
             cpus: 2,
             append: String::new(),
@@ -217,8 +217,8 @@ impl Boot {
     fn boot_limit(&self) -> Duration {
         match (self.plan.probe, self.kernel.kind) {
             (true, _) => Duration::from_secs(15),
-            (_, Kind::Stock) => Duration::from_secs(90),
-            (_, Kind::Debug) => Duration::from_secs(300),
+            (_, Kind::Stock) => Duration::from_secs(300),
+            (_, Kind::Debug) => Duration::from_secs(900),
         }
     }
 
@@ -260,13 +260,14 @@ impl Boot {
         let stderr = read_all(&mut qemu);
 
         let mut run = Run::new(&plan);
-        let end = self.timeout.map(|timeout| begin + timeout);
+        // Its time begins when it has booted.
+        let mut end = None;
         let boot_end = begin + self.boot_limit();
         let mut silence = Silence::new(&self.console);
         let timed_out = loop {
             let limit = match run.hello {
                 true => end,
-                false => Some(end.map_or(boot_end, |end| end.min(boot_end))),
+                false => Some(boot_end),
             };
             let deadline = match run.hello {
                 true => limit,
@@ -292,6 +293,7 @@ impl Boot {
             run.take(&record);
             watch(&record);
             if matches!(record, Record::Hello { .. }) {
+                end = self.timeout.map(|timeout| Instant::now() + timeout);
                 // Keys are for a guest that listens.
                 if let Some(input) = input.take() {
                     send(&mut qemu, input);

@@ -169,7 +169,8 @@ fn exec_echo(output: &OwnedFd) {
     // SAFETY: standard output of this process.
     assert_eq!(unsafe { libc::dup2(output.as_raw_fd(), 1) }, 1);
     let words = ["echo", "done"].map(|word| CString::new(word).expect("no zero"));
-    execvp(&words[0], &words).expect("exec of echo");
+    let error = execvp(&words[0], &words).expect_err("exec returns only if it fails");
+    panic!("exec of echo: {error}");
 }
 
 /// By the time the new program runs. The export descriptor is closed by exec, or passed on

@@ -69,6 +69,9 @@ pub struct Stage {
     pub id: AtomicU32,
     /// The importer is connected.
     pub ready: AtomicBool,
+    /// Threads that have come. They sleep until there are two: the other may take long to
+    /// come, and needs a processor for that.
+    here: AtomicU32,
     /// Threads that wait to begin.
     waiting: AtomicU32,
     /// Operations that are over.
@@ -88,6 +91,10 @@ impl Stage {
 
     /// Waits for the other operation, then as long as this one is to wait, and does it.
     pub fn perform(&self, round: &Round, index: usize, operation: impl FnOnce(Op)) {
+        self.here.fetch_add(1, Ordering::AcqRel);
+        wait_until("both are here", 60, || {
+            self.here.load(Ordering::Acquire) >= 2
+        });
         self.waiting.fetch_add(1, Ordering::AcqRel);
         wait_for(|| self.waiting.load(Ordering::Acquire) >= 2);
         // No pause: an emulated processor leaves its loop for each.

@@ -16,7 +16,9 @@ use rsm::{
 use rsmctl::parse::debugfs;
 use rsmctl::report::{List, Rights, Segment, Show, Source, State, Top};
 
-use crate::tool::{command, finish, rsmctl, rsmctl_as, Publisher, Run, TempFile, ALICE, BOB, ROOT};
+use crate::tool::{
+    command, finish, rsmctl, rsmctl_as, wait_until, Publisher, Run, TempFile, ALICE, BOB, ROOT,
+};
 
 const SEGMENTS: &str = "/sys/kernel/debug/rsm/segments";
 
@@ -289,6 +291,11 @@ fn top_counts() {
     };
     let small = Publisher::of_bytes(b"small");
     let large = Publisher::of_bytes(&[1; 10_000]);
+    // What others have left is gone a moment after them.
+    wait_until("no other is left", || {
+        let live = looks(rsmctl(&["top", "--json", "-n", "1"]))[0].live;
+        live.expect("root").segments == 2
+    });
     let first = looks(rsmctl(&["top", "--json", "-n", "1"]));
     let import = rsmctl(&["cat", &small.id(), "--length", "1"]).succeeds();
     assert_eq!(import.stdout, b"s");

@@ -169,9 +169,11 @@ fn taken_back_in_the_middle() {
 
 #[test]
 fn interrupted_in_the_middle() {
-    let (publisher, child, _) = stuck_cat(&[]);
+    let (publisher, mut child, _) = stuck_cat(&[]);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("kill");
-    let output = child.wait_with_output().expect("wait");
+    // Before anybody reads: nothing else can end it.
+    child.wait().expect("wait");
+    let output = child.wait_with_output().expect("output");
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -207,6 +209,9 @@ fn put_that_is_stopped() {
         stdin.write_all(b"first").expect("stdin");
         wait_until("it arrives", || {
             rsmctl(&["cat", &publisher.id(), "-l", "5"]).stdout == b"first"
+        });
+        wait_until("it has counted that", || {
+            asleep_in(child.id(), libc::SYS_read)
         });
         (child, stdin)
     };

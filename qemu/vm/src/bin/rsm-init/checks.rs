@@ -9,8 +9,10 @@ use rsm_vm::protocol::{Record, Verdict};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// The kernel frees some things a little later; a difference must outlive this.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The kernel frees some things a little later; a difference must outlive this,
+const PATIENCE: Duration = Duration::from_secs(6);
+/// and as many looks: one look may take long.
+const LOOKS: u32 = 5;
 
 /// Reports a detector that found these problems.
 pub fn report(link: &mut Link, name: &str, problems: &[String]) {
@@ -135,13 +137,17 @@ impl Baseline {
             let text = "this kernel does not count slab objects".to_string();
             return send(link, "slab", Verdict::Skip, text);
         }
-        let now = settled(Counts::read, |now| now.grown_since(&self.slab).is_empty());
+        let look = || {
+            let now = Counts::read();
+            let mut problems = now.grown_since(&self.slab);
+            if unloaded {
+                problems.extend(slab::orphaned_areas());
+                problems.extend(slab::orphaned_objects().unwrap_or_default());
+            }
+            (now, problems)
+        };
+        let (now, problems) = settled(look, |(_, problems)| problems.is_empty());
         crate::log(&format!("slab: {}", now.largest_changes(&self.slab)));
-        let mut problems = now.grown_since(&self.slab);
-        if unloaded {
-            problems.extend(slab::orphaned_areas());
-            problems.extend(slab::orphaned_objects().unwrap_or_default());
-        }
         report(link, "slab", &problems);
     }
 }
@@ -157,9 +163,11 @@ fn lockable() -> Vec<Option<i64>> {
 /// Reads until the value is good or the kernel has had its time.
 fn settled<T>(read: impl Fn() -> T, is_good: impl Fn(&T) -> bool) -> T {
     let deadline = Instant::now() + PATIENCE;
+    let mut looks = 0;
     loop {
         let value = read();
-        if is_good(&value) || Instant::now() >= deadline {
+        looks += 1;
+        if is_good(&value) || (looks >= LOOKS && Instant::now() >= deadline) {
             return value;
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// How long a module may stay busy after its last user is gone: the kernel
 /// closes files and frees memory a little later.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Loads the modules in order, up to the first that fails. Gives the names of
 /// those that are loaded.
