@@ -42,11 +42,9 @@ impl State {
     /// Fails unless the state is, or a moment later will be, the same.
     #[track_caller]
     pub fn assert_unchanged(&self, what: &str, when: &str) {
-        let mut now = Self::now();
-        holds_within(150, || {
-            now = Self::now();
-            now == *self
-        });
+        let mut now = None;
+        holds_within(150, || now.insert(Self::now()) == self);
+        let now = now.expect("seen at least once");
         assert_eq!(now, *self, "{what}: {when}; left: now, right: before");
     }
 }
