@@ -13,14 +13,16 @@
 //! poller is in its queue before it looks at the counter, with `state` held: so if it has missed a
 //! post, that post, which looks at the queue afterwards, finds it there.
 //!
+//! Time is up when the clock says so, see [`Timeout`]: no wait ends early.
+//!
 //! Locks: `state` is a leaf, but for the queues' own. What was stored before a post is visible after
 //! the wait that takes its event, since both hold `state`.
 
+use crate::kapi::time::Timeout;
 use crate::kapi::waitqueue::{Poll, Pollers, HANGUP, READY};
 use crate::logic::status::Status;
 use kernel::prelude::*;
 use kernel::sync::{CondVar, CondVarTimeoutResult, SpinLock};
-use kernel::time::{msecs_to_jiffies, Jiffies};
 use kernel::{new_condvar, new_spinlock, static_lock_class};
 
 /// A counter of events.
@@ -123,24 +125,20 @@ impl Events {
     /// Takes one event, and waits for it at most `timeout_ms` milliseconds, or for as long as it
     /// takes if that is negative.
     pub(crate) fn wait(&self, timeout_ms: i32) -> Result<(), Status> {
-        let mut left = u32::try_from(timeout_ms).map_or(Jiffies::MAX, msecs_to_jiffies);
+        let mut timeout = Timeout::of_ms(timeout_ms);
         let mut state = self.state.lock();
         loop {
             if let Some(result) = state.take() {
                 return result;
             }
-            if left == 0 {
+            let Some(left) = timeout.left() else {
                 return Err(Status::Timeout);
-            }
+            };
             state.waiting = state.waiting.saturating_add(1);
             let woken = self.waiters.wait_interruptible_timeout(&mut state, left);
             state.waiting = state.waiting.saturating_sub(1);
-            match woken {
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Timeout => left = 0,
-                CondVarTimeoutResult::Signal { .. } => {
-                    return state.take().unwrap_or(Err(Status::Interrupted));
-                }
+            if let CondVarTimeoutResult::Signal { .. } = woken {
+                return state.take().unwrap_or(Err(Status::Interrupted));
             }
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Events: who gets them, how they are counted, how long they are waited for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -10,9 +11,9 @@ use rsm_sys::*;
 
 use crate::common::books::Books;
 use crate::common::memory::Map;
-use crate::common::process::{asleep_in, become_user, in_child, spawn, Process, Steps};
+use crate::common::process::{asleep_in, become_user, in_child, spawn, stay_on, Process, Steps};
 use crate::common::raw::{self, failure, Failure, PAGE};
-use crate::common::wait_until;
+use crate::common::{rounds, wait_until};
 use crate::{Pair, Remote, NEW, TIMEOUT};
 
 const INTERRUPTED: Failure = failure(Errno::EINTR, RSM_STATUS_INTERRUPTED);
@@ -165,6 +166,35 @@ fn timeouts() {
 }
 
 /// Sleeps until somebody posts, whatever the timeout.
+/// Jiffies may stand behind the clock when a wait begins, where processors are not always let run.
+#[test]
+fn no_timeout_is_early() {
+    let pair = Pair::new(1);
+    let wait = |turn: i32| {
+        // Whole jiffies, mostly: with others there is more to spare.
+        let ms = 4 * (1 + turn % 5);
+        // One of them keeps the jiffies.
+        stay_on(turn as usize % 2);
+        let start = Instant::now();
+        let result = raw::wait(&pair.export, ms);
+        let taken = start.elapsed();
+        let good = result == Err(TIMEOUT) && taken >= Duration::from_millis(ms as u64);
+        (!good).then_some((ms, result, taken))
+    };
+    let done = AtomicBool::new(false);
+    let wrong = std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| (0..rounds(300) as i32).find_map(wait));
+        // As many as there are processors.
+        for _ in 0..2 {
+            scope.spawn(|| while !done.load(Ordering::Relaxed) {});
+        }
+        let wrong = waiter.join();
+        done.store(true, Ordering::Relaxed);
+        wrong.expect("no panic")
+    });
+    assert_eq!(wrong, None, "milliseconds, what came of it, and after how long");
+}
+
 #[test]
 fn waiting_for_as_long_as_it_takes() {
     let books = Books::open();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The kernel frees some things a little later; a difference must outlive this,
 const PATIENCE: Duration = Duration::from_secs(6);
 /// and as many looks: one look may take long.
-const LOOKS: u32 = 5;
+const LOOKS: u32 = 3;
 
 /// Reports a detector that found these problems.
 pub fn report(link: &mut Link, name: &str, problems: &[String]) {

@@ -14,7 +14,7 @@ const FILE: &str = "/sys/kernel/debug/kmemleak";
 const AGE: Duration = Duration::from_millis(5500);
 
 /// How often it is asked before it is believed that something is lost.
-const SCANS: u32 = 4;
+const SCANS: u32 = 3;
 
 /// Its own scans would take time from the tests.
 pub fn stop_scanning() {
