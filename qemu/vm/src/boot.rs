@@ -9,6 +9,7 @@ use crate::plan::{self, Module, Plan, Program};
 use crate::protocol::{Ending, Record};
 use crate::qemu::{Machine, Running};
 use crate::run::{Failure, ProgramEnd, Run};
+use crate::tsc;
 use anyhow::{ensure, Context, Result};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub struct Boot {
     pub plan: Plan,
     /// Modules, programs and other files for the guest.
     pub imports: Vec<Import>,
-    /// The whole guest must have ended by then; a boot that is tried again counts anew.
+    /// The guest must have ended so long after it has booted.
     pub timeout: Option<Duration>,
     /// A kernel that says nothing for so long, before process 1, hangs.
     pub silence: Duration,
@@ -173,6 +174,9 @@ impl Boot {
             // The slab caches keep track of who allocated each object.
             Kind::Debug => " slab_debug=U",
         };
+        if self.accel == Accel::Tcg {
+            line += &format!(" tsc_early_khz={}", tsc::khz());
+        }
         if !self.append.is_empty() {
             line.push(' ');
             line += &self.append;

@@ -38,3 +38,4 @@ pub mod selftest;
 pub mod suite;
 pub mod terminal;
 pub mod totals;
+pub mod tsc;
