@@ -266,21 +266,34 @@ impl Case {
     }
 }
 
+/// How the cases are run.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// Guests at a time.
+    pub jobs: usize,
+    /// What both kernels can show is shown by the first alone.
+    pub once: bool,
+}
+
 /// Runs every case whose name contains one of `filters` (all, if there are
-/// none), `jobs` at a time. Prints as Rust's test harness does.
+/// none). Prints as Rust's test harness does.
 pub fn run(
     subjects: &[Subject],
     tools: &Tools,
-    jobs: usize,
+    how: How,
     filters: &[String],
     configure: &(dyn Fn(&str, KernelDir) -> Result<Boot> + Sync),
 ) -> Result<bool> {
     let cases = cases();
     let all: Vec<(&Case, &Subject, String)> = subjects
         .iter()
-        .flat_map(|subject| {
+        .enumerate()
+        .flat_map(|(number, subject)| {
             let kind = subject.kernel.kind;
-            let cases = cases.iter().filter(move |case| case.runs_on(kind));
+            let shown = move |case: &Case| how.once && number > 0 && case.on == Both;
+            let cases = cases
+                .iter()
+                .filter(move |case| case.runs_on(kind) && !shown(case));
             cases.map(move |case| (case, subject, format!("{}::{}", kind.name(), case.name)))
         })
         .collect();
@@ -295,7 +308,7 @@ pub fn run(
     let queue = Mutex::new(wanted);
     let results = Mutex::new((Totals::default(), Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
+        for _ in 0..how.jobs.max(1) {
             scope.spawn(|| loop {
                 let Some((case, subject, name)) = queue.lock().unwrap().pop_front() else {
                     return;

@@ -133,6 +133,9 @@ struct SelftestArgs {
     /// Guests at one time
     #[arg(long, value_name = "N", default_value_t = 2)]
     jobs: usize,
+    /// What both kernels can show is shown by the stock kernel alone
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     common: Common,
     /// Only cases whose name contains one of these
@@ -368,7 +371,10 @@ fn run_selftest(args: &SelftestArgs) -> Result<bool> {
     selftest::run(
         &subjects,
         &tools,
-        args.jobs,
+        selftest::How {
+            jobs: args.jobs,
+            once: args.once,
+        },
         &args.filters,
         &|name, kernel| Ok(args.common.boot(kernel, accel, args.common.log_file(name)?)),
     )
