@@ -251,8 +251,9 @@ impl<'a> Sweep<'a> {
                 }
             }
             drop(situation);
-            // What is still being done in the background would change the next round.
-            outside.assert_unchanged(&what, &format!("all undone after fault {nth}"));
+            if !struck || !self.exact {
+                outside.assert_unchanged(&what, &format!("all undone after fault {nth}"));
+            }
             if !struck {
                 println!("{what}: {tally:?}, {:?}", begin.elapsed());
                 return tally;
