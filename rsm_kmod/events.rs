@@ -20,6 +20,7 @@
 
 use crate::kapi::time::Timeout;
 use crate::kapi::waitqueue::{Poll, Pollers, HANGUP, READY};
+use crate::logic::counter::Counter;
 use crate::logic::status::Status;
 use kernel::prelude::*;
 use kernel::sync::{CondVar, CondVarTimeoutResult, SpinLock};
@@ -37,41 +38,16 @@ pub(crate) struct Events {
 }
 
 struct State {
-    pending: u32,
-    /// The connection has ended: nothing is added any more.
-    ended: bool,
-    /// And that ends waits.
-    hung_up: bool,
+    counter: Counter,
     /// Threads that wait, and those that have been woken and do not know yet.
     waiting: u32,
-}
-
-impl State {
-    fn new() -> Self {
-        Self {
-            pending: 0,
-            ended: false,
-            hung_up: false,
-            waiting: 0,
-        }
-    }
-
-    /// What a waiter gets now; `None` if it has to go on waiting.
-    fn take(&mut self) -> Option<Result<(), Status>> {
-        if self.pending > 0 {
-            self.pending = self.pending.wrapping_sub(1);
-            Some(Ok(()))
-        } else {
-            self.hung_up.then_some(Err(Status::ConnAborted))
-        }
-    }
 }
 
 impl Events {
     /// None pending.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            state <- new_spinlock!(State::new(), "rsm_events"),
+            state <- new_spinlock!(State { counter: Counter::new(), waiting: 0 }, "rsm_events"),
             waiters <- new_condvar!("rsm_event_waiters"),
             pollers <- Pollers::new(c"rsm_event_pollers", static_lock_class!()),
         })
@@ -85,12 +61,10 @@ impl Events {
     pub(crate) fn post(&self, accumulate: bool, stands: impl FnOnce() -> bool) -> bool {
         let waiting = {
             let mut state = self.state.lock();
-            if state.ended || !stands() {
+            if state.counter.ended() || !stands() {
                 return false;
             }
-            if accumulate || state.pending == 0 {
-                state.pending = state.pending.saturating_add(1);
-            }
+            state.counter.post(accumulate);
             state.waiting
         };
         if waiting > 0 {
@@ -111,9 +85,7 @@ impl Events {
     /// Lets no more events come. If `hang_up`, ends waits that find none, too: those that begin after
     /// this, and those that have begun once [`wake_all`](Self::wake_all) has been called as well.
     pub(crate) fn end(&self, hang_up: bool) {
-        let mut state = self.state.lock();
-        state.ended = true;
-        state.hung_up = hang_up;
+        self.state.lock().counter.end(hang_up);
     }
 
     /// Has all who wait look again.
@@ -128,7 +100,7 @@ impl Events {
         let mut timeout = Timeout::of_ms(timeout_ms);
         let mut state = self.state.lock();
         loop {
-            if let Some(result) = state.take() {
+            if let Some(result) = state.counter.take() {
                 return result;
             }
             let Some(left) = timeout.left() else {
@@ -138,7 +110,7 @@ impl Events {
             let woken = self.waiters.wait_interruptible_timeout(&mut state, left);
             state.waiting = state.waiting.saturating_sub(1);
             if let CondVarTimeoutResult::Signal { .. } = woken {
-                return state.take().unwrap_or(Err(Status::Interrupted));
+                return state.counter.take().unwrap_or(Err(Status::Interrupted));
             }
         }
     }
@@ -146,13 +118,13 @@ impl Events {
     /// What a poller can see now, who is told of changes.
     pub(crate) fn poll(&self, poll: Poll) -> u32 {
         self.pollers.add(poll);
-        let state = self.state.lock();
-        let ready = if state.pending > 0 { READY } else { 0 };
-        ready | if state.hung_up { HANGUP } else { 0 }
+        let counter = self.state.lock().counter;
+        let ready = if counter.pending() > 0 { READY } else { 0 };
+        ready | if counter.hung_up() { HANGUP } else { 0 }
     }
 
     /// Events pending.
     pub(crate) fn pending(&self) -> u32 {
-        self.state.lock().pending
+        self.state.lock().counter.pending()
     }
 }

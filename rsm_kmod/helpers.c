@@ -53,7 +53,7 @@ unsigned long rsm_max_user_imports = 131072;
 module_param_named(max_user_imports, rsm_max_user_imports, ulong, 0644);
 MODULE_PARM_DESC(max_user_imports, "most imports of a user");
 
-unsigned long rsm_max_segment_imports = 131072;
+unsigned long rsm_max_segment_imports = 1048576;
 module_param_named(max_segment_imports, rsm_max_segment_imports, ulong, 0644);
 MODULE_PARM_DESC(max_segment_imports, "most live imports of a segment");
 

@@ -4,13 +4,7 @@
 //!
 //! # Life of a segment
 //!
-//! ```text
-//!            publish                  revoke, lose
-//!   Bound ────────────▶ Published ────────────────▶ Dead
-//!     │ ◀──────────────     │                        ▲
-//!     │      unpublish                               │
-//!     └───────────────── revoke, lose ───────────────┘
-//! ```
+//! The states are those of `core/life.rs`; a segment dies when it is revoked or lost.
 //!
 //! | what | who | state after | connections | memory |
 //! |---|---|---|---|---|
@@ -54,6 +48,7 @@ use crate::kapi::rwsem::{ReadGuard, RwSem};
 use crate::kapi::time::Instant;
 use crate::kapi::trace::{self, Reason};
 use crate::limits::{self, Share, Ticket, User};
+use crate::logic::life::State;
 use crate::logic::status::Status;
 use crate::logic::{access, extent, range, segid};
 use crate::names::Names;
@@ -75,20 +70,6 @@ static NUMBERS: Atomic<u64> = Atomic::new(1);
 
 /// How often memory that changes while it is being pinned is tried again.
 const ATTEMPTS: u32 = 16;
-
-/// What a segment can be asked for, as its state stands.
-enum State {
-    /// Has memory, no id.
-    Bound,
-    /// Can be connected to.
-    Published {
-        id: u32,
-        /// Mode given by the access list; `None` without a list.
-        acl: Option<u32>,
-    },
-    /// Revoked. For good.
-    Dead,
-}
 
 /// What the life lock guards.
 pub(crate) struct Life {
@@ -175,7 +156,7 @@ impl Segment {
             pin_init!(Self {
                 number: NUMBERS.fetch_add(1, Relaxed),
                 life <- RwSem::new(
-                    Life { state: State::Bound, backing: None },
+                    Life { state: State::default(), backing: None },
                     c"rsm_life",
                     static_lock_class!(),
                 ),
@@ -215,9 +196,9 @@ impl Segment {
                 .map_or(0, |memory| extent::phase(memory.extents(), self.pages));
             let old = {
                 let mut life = self.life.write();
-                if let State::Dead = life.state {
+                if let Err(failure) = life.state.check_alive() {
                     drop(life);
-                    return Err(Status::BadSegHndl);
+                    return Err(failure);
                 }
                 if !backing.watch().arm(self) {
                     // The process has changed its mappings meanwhile.
@@ -308,35 +289,17 @@ impl Segment {
 
     /// Fails if the segment is published.
     pub(crate) fn check_not_published(&self) -> Result<(), Status> {
-        match self.life.read().state {
-            State::Published { .. } => Err(Status::SegAlreadyPublished),
-            State::Bound | State::Dead => Ok(()),
-        }
+        self.life.read().state.check_not_published()
     }
 
     /// Fails unless the segment is published.
     pub(crate) fn check_published(&self) -> Result<(), Status> {
-        match self.life.read().state {
-            State::Published { .. } => Ok(()),
-            State::Bound | State::Dead => Err(Status::SegNotPublished),
-        }
+        self.life.read().state.check_published()
     }
 
     /// Fails unless there is a publication whose access list can be replaced.
     pub(crate) fn check_republishable(&self) -> Result<(), Status> {
-        match self.life.read().state {
-            State::Published { .. } => Ok(()),
-            State::Bound => Err(Status::SegNotPublished),
-            State::Dead => Err(Status::BadSegHndl),
-        }
-    }
-
-    fn check_bound(&self) -> Result<(), Status> {
-        match self.life.read().state {
-            State::Bound => Ok(()),
-            State::Published { .. } => Err(Status::SegAlreadyPublished),
-            State::Dead => Err(Status::BadSegHndl),
-        }
+        self.life.read().state.check_republishable()
     }
 
     /// Publishes the segment under the requested or an assigned id, which is returned.
@@ -345,35 +308,27 @@ impl Segment {
         request: segid::Request,
         acl: Option<u32>,
     ) -> Result<u32, Status> {
-        let id = self.names.insert(self, request, || self.check_bound())?;
+        let ready = || self.life.read().state.check_publishable();
+        let id = self.names.insert(self, request, ready)?;
         // From here on the id resolves to this segment, but nobody can connect until the state says
         // so.
-        let mut life = self.life.write();
-        let failure = match life.state {
-            State::Bound => {
-                life.state = State::Published { id, acl };
+        let published = self.life.write().state.publish(id, acl);
+        match published {
+            Ok(()) => {
                 Happened::Publish.count();
                 trace::publish(self.number, id);
-                return Ok(id);
+                Ok(id)
             }
-            State::Published { .. } => Status::SegAlreadyPublished,
-            State::Dead => Status::BadSegHndl,
-        };
-        drop(life);
-        self.names.remove(id);
-        Err(failure)
+            Err(failure) => {
+                self.names.remove(id);
+                Err(failure)
+            }
+        }
     }
 
     /// Replaces the access list, for connections from now on.
-    pub(crate) fn republish(&self, new: Option<u32>) -> Result<(), Status> {
-        match &mut self.life.write().state {
-            State::Published { acl, .. } => {
-                *acl = new;
-                Ok(())
-            }
-            State::Bound => Err(Status::SegNotPublished),
-            State::Dead => Err(Status::BadSegHndl),
-        }
+    pub(crate) fn republish(&self, acl: Option<u32>) -> Result<(), Status> {
+        self.life.write().state.republish(acl)
     }
 
     /// Takes the segment back from its importers; if an id is given, only from those of that
@@ -381,12 +336,8 @@ impl Segment {
     pub(crate) fn unpublish(&self, only: Option<u32>) -> Result<(), Status> {
         let ended = {
             let mut life = self.life.write();
-            match life.state {
-                State::Published { id, .. } if only.is_none_or(|only| only == id) => {
-                    self.withdraw(&mut life, State::Bound, Reason::Unpublish)
-                }
-                _ => return Err(Status::SegNotPublished),
-            }
+            let id = life.state.unpublish(only)?;
+            self.withdraw(Some(id), Reason::Unpublish)
         };
         Happened::Unpublish.count();
         drop(ended);
@@ -423,12 +374,7 @@ impl Segment {
 
     /// Fails unless the caller may connect to publication `id` with the rights `want`.
     fn authorise(&self, life: &Life, id: u32, want: access::Rights) -> Result<(), Status> {
-        let mode = match life.state {
-            State::Published { id: current, acl } if current == id => {
-                acl.unwrap_or(self.default_mode)
-            }
-            _ => return Err(Status::SegNotPublished),
-        };
+        let mode = life.state.mode(id, self.default_mode)?;
         let class = access::class(self.owner.is_caller(), self.owner.caller_in_group());
         if access::granted(mode, class, want) || caller::capable(kernel::bindings::CAP_IPC_OWNER) {
             Ok(())
@@ -500,12 +446,12 @@ impl Segment {
         self.connections.lock().at_or_after(serial)
     }
 
-    /// Ends the publication, if there is one, and every connection, and empties all mappings. What
-    /// is returned is to be dropped with no lock held.
-    fn withdraw(&self, life: &mut Life, next: State, reason: Reason) -> Ended {
+    /// Ends every connection, and empties all mappings, after the publication under `id`, if there
+    /// was one, has ended. Called with `life` held for writing since then. What is returned is to be
+    /// dropped with no lock held.
+    fn withdraw(&self, id: Option<u32>, reason: Reason) -> Ended {
         let begin = Instant::now();
-        let old = core::mem::replace(&mut life.state, next);
-        if let State::Published { id, .. } = old {
+        if let Some(id) = id {
             self.names.remove(id);
         }
         // Importers must be able to tell before the first entry goes away; the fence is in `end()`.
@@ -517,7 +463,7 @@ impl Segment {
         // Importers that saw their connection live have counted their event by then.
         self.events.settle();
         self.mapping.zap_all();
-        if let State::Published { .. } = old {
+        if id.is_some() {
             let elapsed = begin.elapsed();
             stats::note_revoke(elapsed);
             trace::revoke(self.number, reason, imports, elapsed);
@@ -530,7 +476,8 @@ impl Segment {
     pub(crate) fn revoke(&self) {
         let (ended, mut backing) = {
             let mut life = self.life.write();
-            let ended = self.withdraw(&mut life, State::Dead, Reason::Destroy);
+            let id = life.state.die();
+            let ended = self.withdraw(id, Reason::Destroy);
             let backing = life.backing.take();
             if let Some(backing) = &backing {
                 backing.watch().off();
@@ -555,7 +502,8 @@ impl Segment {
             let mut life = self.life.write();
             // Otherwise it stands behind the segment no more.
             life.watched(watch)?;
-            let ended = self.withdraw(&mut life, State::Dead, Reason::Lose);
+            let id = life.state.die();
+            let ended = self.withdraw(id, Reason::Lose);
             watch.off();
             let memory = life.backing.as_mut().and_then(Backing::take_memory);
             (ended, memory)

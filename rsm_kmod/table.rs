@@ -3,15 +3,16 @@
 //! Things of which there is one per key for as long as anybody uses it, or longer if it lasts: the
 //! names of an IPC namespace, the account of a user.
 //!
-//! Locks: `entries` is a leaf, but that memory is allocated under it. It is taken when a handle is
-//! made and dropped, which is on open and close of controller descriptors.
+//! Locks: `entries` is a leaf. Nothing is allocated or dropped under it: one who waits for memory
+//! holds up nobody else. It is taken when a handle is made and dropped, which is on open and close of
+//! controller descriptors.
 
 use core::ops::Deref;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
-use kernel::new_mutex;
+use kernel::new_spinlock;
 use kernel::prelude::*;
-use kernel::rbtree::RBTree;
-use kernel::sync::{Arc, Mutex};
+use kernel::rbtree::{self, RBTree, RBTreeNodeReservation};
+use kernel::sync::{Arc, SpinLock};
 
 /// What can be in a table.
 pub(crate) trait Lasting {
@@ -25,7 +26,7 @@ pub(crate) trait Lasting {
 #[pin_data]
 pub(crate) struct Table<T: Lasting> {
     #[pin]
-    entries: Mutex<RBTree<u64, Entry<T>>>,
+    entries: SpinLock<RBTree<u64, Entry<T>>>,
 }
 
 struct Entry<T> {
@@ -33,12 +34,25 @@ struct Entry<T> {
     handles: u64,
 }
 
+impl<T> Entry<T> {
+    /// Of a thing that nobody uses yet.
+    fn new(thing: Arc<T>) -> Self {
+        Self { thing, handles: 0 }
+    }
+
+    /// The thing, which has one handle more.
+    fn used(&mut self) -> Arc<T> {
+        self.handles = self.handles.saturating_add(1);
+        self.thing.clone()
+    }
+}
+
 impl<T: Lasting> Table<T> {
     /// An empty table.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                entries <- new_mutex!(RBTree::new(), "rsm_table"),
+                entries <- new_spinlock!(RBTree::new(), "rsm_table"),
             }),
             GFP_KERNEL,
         )
@@ -50,26 +64,34 @@ impl<T: Lasting> Table<T> {
         key: u64,
         make: impl FnOnce() -> Result<Arc<T>>,
     ) -> Result<Handle<T>> {
-        let mut entries = self.entries.lock();
-        if let Some(entry) = entries.get_mut(&key) {
-            entry.handles = entry.handles.saturating_add(1);
-            return Ok(Handle {
-                table: self.clone(),
-                key,
-                thing: entry.thing.clone(),
-            });
+        if let Some(handle) = self.find(key) {
+            return Ok(handle);
         }
-        let thing = make()?;
-        let entry = Entry {
-            thing: thing.clone(),
-            handles: 1,
+        let made = make()?;
+        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+        // Somebody else may have made one meanwhile. Then what is not needed is dropped at the end,
+        // with the lock released.
+        let mut entries = self.entries.lock();
+        let thing = match entries.entry(key) {
+            rbtree::Entry::Occupied(entry) => entry.into_mut().used(),
+            rbtree::Entry::Vacant(entry) => entry.insert(Entry::new(made), node).used(),
         };
-        entries.try_create_and_insert(key, entry, GFP_KERNEL_ACCOUNT)?;
-        Ok(Handle {
+        drop(entries);
+        Ok(self.handle(key, thing))
+    }
+
+    /// The thing under `key`, if anybody uses it.
+    fn find(self: &Arc<Self>, key: u64) -> Option<Handle<T>> {
+        let thing = self.entries.lock().get_mut(&key)?.used();
+        Some(self.handle(key, thing))
+    }
+
+    fn handle(self: &Arc<Self>, key: u64, thing: Arc<T>) -> Handle<T> {
+        Handle {
             table: self.clone(),
             key,
             thing,
-        })
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::kapi::file::PendingFd;
 use crate::kapi::user::{Args, Request};
+use crate::logic::abi;
 use crate::logic::status::Status;
 use crate::segment::Segment;
 use kernel::alloc::AllocError;
@@ -138,7 +139,7 @@ macro_rules! args {
             }
 
             fn understood(&self) -> bool {
-                true $(&& self.$member & !$known == 0)*
+                true $(&& abi::only_known(self.$member, $known))*
             }
         }
     };

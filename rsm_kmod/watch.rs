@@ -4,10 +4,8 @@
 //!
 //! # States
 //!
-//! ```text
-//!   Forming ──arm()──▶ Armed ──off()──▶ Off
-//!      └──unmapped, before arm(): the memory is given up, and bound again from the start
-//! ```
+//! They are those of `core/watching.rs`. A watch that cannot be armed any more is given up with its
+//! memory, which is bound again from the start.
 //!
 //! The memory is pinned while its watch forms, so whatever happens from before the first look at the
 //! mappings is noted. `off()` is called with the segment's life lock held for writing and after its
@@ -45,6 +43,7 @@ use crate::kapi::present::{self, Fetched, Kind, Seen};
 use crate::kapi::queue::{QueueCell, Running};
 use crate::kapi::time;
 use crate::logic::span::Span;
+use crate::logic::watching::State;
 use crate::segment::Segment;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::mm::Mm;
@@ -98,24 +97,6 @@ pub(crate) enum Comparison {
     Over,
 }
 
-enum State {
-    /// The memory is being pinned.
-    Forming {
-        /// Some of it is not what was pinned any more.
-        lost: bool,
-        /// Some of it may not be.
-        cleared: bool,
-    },
-    /// A segment stands on it.
-    Armed {
-        segment: Arc<Segment>,
-        /// Pages to look at.
-        cleared: Option<Span>,
-    },
-    /// No segment stands on it any more.
-    Off,
-}
-
 /// A watch on the memory of one binding.
 #[pin_data]
 pub(crate) struct Watch {
@@ -123,7 +104,7 @@ pub(crate) struct Watch {
     addr: u64,
     pages: u64,
     #[pin]
-    state: SpinLock<State>,
+    state: SpinLock<State<Arc<Segment>>>,
     /// Whether the address space stands, for certain: while this is locked, its page tables are not
     /// torn down.
     #[pin]
@@ -173,10 +154,7 @@ impl Watching {
                 mm: mm.into(),
                 addr,
                 pages,
-                state <- new_spinlock!(
-                    State::Forming { lost: false, cleared: false },
-                    "rsm_watch"
-                ),
+                state <- new_spinlock!(State::new(), "rsm_watch"),
                 standing <- new_mutex!(true, "rsm_watch_standing"),
                 notifier <- new_spinlock!(None, "rsm_watch_notifier"),
                 ended <- Completion::new(),
@@ -210,29 +188,16 @@ impl Watch {
 
     /// The memory is about to stand behind `segment`. Fails if it is not what was pinned any more.
     pub(crate) fn arm(self: &Arc<Self>, segment: &Arc<Segment>) -> bool {
-        let mut state = self.state.lock();
-        match *state {
-            State::Forming {
-                lost: false,
-                cleared,
-            } => {
-                *state = State::Armed {
-                    segment: segment.clone(),
-                    cleared: cleared.then_some(Span::new(0, self.pages)),
-                };
-                drop(state);
-                if cleared {
-                    self.look();
-                }
-                true
-            }
-            _ => false,
+        let armed = self.state.lock().arm(segment, self.pages);
+        if armed == Some(true) {
+            self.look();
         }
+        armed.is_some()
     }
 
     /// No segment stands on the memory any more, and nobody reaches it.
     pub(crate) fn off(&self) {
-        let old = core::mem::replace(&mut *self.state.lock(), State::Off);
+        let old = self.state.lock().off();
         // The caller has a reference to the segment, so this is not the last.
         drop(old);
     }
@@ -243,10 +208,7 @@ impl Watch {
     }
 
     fn segment(&self) -> Option<Arc<Segment>> {
-        match &*self.state.lock() {
-            State::Armed { segment, .. } => Some(segment.clone()),
-            _ => None,
-        }
+        self.state.lock().segment()
     }
 
     /// Leaves the end of the segment to the queue.
@@ -284,28 +246,12 @@ impl Watch {
 
     /// What there is to look at, which is not there to be looked at any more then.
     fn take_cleared(&self) -> Option<(Arc<Segment>, Span)> {
-        match &mut *self.state.lock() {
-            State::Armed { segment, cleared } => cleared.take().map(|span| (segment.clone(), span)),
-            _ => None,
-        }
+        self.state.lock().take_cleared()
     }
 
     /// Puts pages among those to be looked at; false if there is no need to.
     fn add_cleared(&self, more: Span) -> bool {
-        match &mut *self.state.lock() {
-            State::Forming { cleared, .. } => {
-                *cleared = true;
-                false
-            }
-            State::Armed { cleared, .. } => {
-                *cleared = Some(match *cleared {
-                    Some(span) => span.join(more),
-                    None => more,
-                });
-                true
-            }
-            State::Off => false,
-        }
+        self.state.lock().clear(more)
     }
 
     /// Looks at the pages from `addr` on, unless the address space has ended.
@@ -404,13 +350,9 @@ impl Watcher for Watch {
             notifier::Kind::Released => this.falls(),
             notifier::Kind::Unmapped | notifier::Kind::Protection => (),
         }
-        match &mut *this.state.lock() {
-            State::Forming { lost, .. } => {
-                *lost = true;
-                return true;
-            }
-            State::Armed { .. } => (),
-            State::Off => return true,
+        let dies = this.state.lock().lose();
+        if !dies {
+            return true;
         }
         Arc::from(this).end();
         if change.may_sleep() {

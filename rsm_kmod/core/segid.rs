@@ -61,6 +61,38 @@ impl Assigner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The contract's table of ranges (1.3), by its hexadecimal digits.
+        #[test]
+        fn as_the_table_says(id: u32, small in 0u32..0x100_0000) {
+            for id in [id, small] {
+                let expected = match (id, id >> 20) {
+                    (0, _) => Some(Request::Assign),
+                    (_, 0..=3) => None,
+                    (id, high) if high <= 0x7FF => Some(Request::Explicit(id)),
+                    _ => None,
+                };
+                prop_assert_eq!(request(id), expected);
+            }
+        }
+
+        /// Each id once, in ascending order, none that an application may name, then none at all.
+        #[test]
+        fn no_id_twice(behind in 0u32..200, asked in 0u32..400) {
+            let mut ids = Assigner { next: (u32::MAX - behind).max(FIRST_ASSIGNED) };
+            let given = (0..asked).map_while(|_| ids.assign());
+            let mut last = None;
+            let mut count = 0;
+            for id in given {
+                prop_assert!(id >= FIRST_ASSIGNED && request(id).is_none());
+                prop_assert!(last.is_none_or(|last| last < id));
+                (last, count) = (Some(id), count + 1);
+            }
+            prop_assert_eq!(count, asked.min(behind + 1));
+        }
+    }
 
     #[test]
     fn boundaries_of_the_ranges() {

@@ -2,6 +2,7 @@
 
 //! Structures of the ioctl interface, to and from user space.
 
+use crate::logic::abi::{self, Lengths};
 use core::mem::{size_of, MaybeUninit};
 use kernel::bindings;
 use kernel::ioctl::_IOC_SIZE;
@@ -63,7 +64,7 @@ impl<T: Args> Request<T> {
 
     /// Fails unless a structure says of itself that it has the size that the command gives.
     fn checked(args: T, given: usize) -> Result<T> {
-        if args.size() as usize == given {
+        if abi::says_its_size(args.size(), given) {
             Ok(args)
         } else {
             Err(EINVAL)
@@ -73,10 +74,8 @@ impl<T: Args> Request<T> {
     /// Reads a structure that is shorter or longer than the one that is known here.
     #[cold]
     fn read_other(given: usize, addr: usize) -> Result<(T, usize)> {
-        if given < T::MIN_SIZE {
-            return Err(EINVAL);
-        }
-        let len = given.min(size_of::<T>());
+        let lengths = abi::lengths(given, size_of::<T>(), T::MIN_SIZE);
+        let Lengths { common: len, tail } = lengths.ok_or(EINVAL)?;
         let mut args = MaybeUninit::<T>::zeroed();
         // SAFETY: `args` covers `size_of::<T>()` initialised bytes, `len` is not more.
         let bytes = unsafe {
@@ -87,10 +86,10 @@ impl<T: Args> Request<T> {
             .read_raw(bytes)?;
         // SAFETY: Any bit pattern is valid for what is `FromBytes`.
         let args = Self::checked(unsafe { args.assume_init() }, given)?;
-        if given > len {
-            let tail = addr.checked_add(len).ok_or(EFAULT)?;
+        if tail > 0 {
+            let addr = addr.checked_add(len).ok_or(EFAULT)?;
             // SAFETY: The function checks the user range it is given.
-            match unsafe { bindings::check_zeroed_user(tail as *const _, given - len) } {
+            match unsafe { bindings::check_zeroed_user(addr as *const _, tail) } {
                 1 => (),
                 0 => return Err(E2BIG),
                 errno => return Err(Error::from_errno(errno)),

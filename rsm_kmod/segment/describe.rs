@@ -2,7 +2,7 @@
 
 //! What a segment says of itself, to its holder and to an operator.
 
-use super::{Segment, State};
+use super::Segment;
 use core::fmt;
 use kernel::page::PAGE_SIZE;
 use kernel::seq_file::SeqFile;
@@ -11,11 +11,8 @@ use kernel::seq_print;
 impl Segment {
     /// The state, and the id of a publication.
     fn state_in_words(&self) -> (&'static str, Option<u32>) {
-        match self.life.read().state {
-            State::Bound => ("bound", None),
-            State::Published { id, .. } => ("published", Some(id)),
-            State::Dead => ("dead", None),
-        }
+        let state = self.life.read().state;
+        (state.word(), state.id())
     }
 
     /// Writes what `/proc/PID/fdinfo` says.

@@ -135,6 +135,50 @@ fn mappings() {
     });
 }
 
+/// What one user may have, with none of the rights that there are, leaves room for others: in all,
+/// and at somebody else's segment.
+#[test]
+fn others_have_room() {
+    let value = |name: &str| -> u64 {
+        let path = format!("/sys/module/rsm/parameters/{name}");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        text.trim().parse().expect("a number")
+    };
+    for (of_a_user, of_all) in [
+        ("max_user_segments", "max_segments"),
+        ("max_user_imports", "max_imports"),
+        ("max_user_imports", "max_segment_imports"),
+    ] {
+        let (of_a_user, most) = (value(of_a_user), value(of_all));
+        assert!(of_a_user > 0 && 8 * of_a_user <= most, "{of_all}: {most}");
+    }
+    let books = Books::open();
+    let pair = Pair::new(1);
+    raw::republish_mode(&pair.controller, &pair.export, 0o600).expect("republish");
+    let scale = value("max_segment_imports") / value("max_user_imports");
+    let limits = [
+        Knob::parameter("max_user_imports", LIMIT),
+        Knob::parameter("max_segment_imports", LIMIT as u64 * scale),
+    ];
+    let steps = Steps::new();
+    let stranger = spawn(|| {
+        become_user(4350, 4350, &[]);
+        let controller = raw::controller();
+        let connect = || raw::connect(&controller, pair.id, 0);
+        let held: Vec<_> = (0..LIMIT).map(|_| connect().expect("connect")).collect();
+        assert_eq!(connect().map(drop), Err(USED_UP), "one more");
+        steps.reach(0);
+        steps.await_step(1);
+        drop(held);
+    });
+    stranger.await_step(&steps, 0);
+    drop(pair.connect());
+    steps.reach(1);
+    stranger.join();
+    drop((limits, pair, steps));
+    books.balance();
+}
+
 /// 0 is no limit, for nobody.
 #[test]
 fn without_a_limit() {

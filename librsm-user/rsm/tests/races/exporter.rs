@@ -81,8 +81,8 @@ pub fn play(stage: &Stage, round: &Round, store: &mut Store) {
         stage.ready.load(Ordering::Acquire)
     });
     std::thread::scope(|scope| {
-        for (index, op) in round.ops.into_iter().enumerate() {
-            if op.is_exporters() {
+        for index in 0..round.ops.len() {
+            if round.is_exporters(index) {
                 let exporter = &exporter;
                 scope.spawn(move || stage.perform(round, index, |op| exporter.perform(op)));
             }
@@ -117,6 +117,7 @@ impl Exporter {
                 assert!(matches!(result, Ok(()) | Err(NOT_PUBLISHED)), "{result:?}");
             }
             Op::Destroy => raw::destroy(&self.export).expect("destroy"),
+            Op::Post => raw::post(&self.export, 0).expect("post"),
             // SAFETY: of our own memory, which nobody uses any more, or only with these
             // calls. A second unmapping of the same place finds nothing: nothing is mapped
             // in this process meanwhile.

@@ -56,7 +56,12 @@ pub fn play(stage: &Stage, round: &Round) {
     wait_until("published", 150, || stage.id.load(Ordering::Acquire) != 0);
     let controller = raw::controller();
     let id = stage.id.load(Ordering::Acquire);
-    let import = raw::connect(&controller, id, 0o600).expect("connect");
+    let flags = if round.woken {
+        RSM_IMPORT_WAKE_ON_ABORT
+    } else {
+        0
+    };
+    let import = raw::connect_with(&controller, id, 0o600, flags).expect("connect");
     let slot = Slot::of(&controller, &import);
     let windows = [open_window(&import), open_window(&import)];
     let importer = Importer {
@@ -70,13 +75,12 @@ pub fn play(stage: &Stage, round: &Round) {
         children: Mutex::new(Vec::new()),
     };
     stage.ready.store(true, Ordering::Release);
-    let mine = round.ops.iter().filter(|op| !op.is_exporters()).count();
-    if mine == 0 {
+    if (0..round.ops.len()).all(|index| round.is_exporters(index)) {
         return importer.finish(stage, round);
     }
     std::thread::scope(|scope| {
-        for (index, op) in round.ops.into_iter().enumerate() {
-            if !op.is_exporters() {
+        for index in 0..round.ops.len() {
+            if !round.is_exporters(index) {
                 let importer = &importer;
                 scope.spawn(move || {
                     stage.perform(round, index, |_| importer.perform(stage, round, index));
@@ -131,13 +135,25 @@ impl Importer {
                     "{result:?}"
                 );
             }
-            Op::Wait => {
-                let result = raw::wait(&self.import, 1);
-                assert!(matches!(result, Err(TOO_LATE | CLOSED)), "{result:?}");
-            }
+            Op::Wait => self.wait(round),
             Op::Kill => kill(getpid(), Signal::SIGKILL).expect("kill"),
             op => unreachable!("{op:?} is the exporter's"),
         }
+    }
+
+    /// What ends the wait for certain is waited for until it comes.
+    fn wait(&self, round: &Round) {
+        let posted = round.has(Op::Post);
+        let comes = posted || (round.woken && round.must_end());
+        let result = raw::wait(&self.import, if comes { 150_000 } else { 1 });
+        let good = match result {
+            Ok(()) => posted,
+            Err(ABORTED) => round.woken && round.may_end(),
+            Err(TOO_LATE) => !comes,
+            Err(CLOSED) => round.has(Op::Disconnect),
+            Err(_) => false,
+        };
+        assert!(good, "{result:?}");
     }
 
     /// Unmaps a window, which is nowhere then.

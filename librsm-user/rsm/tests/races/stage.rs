@@ -16,6 +16,8 @@ pub struct Round {
     pub delays: [u64; 2],
     /// Memory of huge pages?
     pub huge: bool,
+    /// Does the end of the connection end waits?
+    pub woken: bool,
 }
 
 /// Most rounds of a pair.
@@ -39,11 +41,18 @@ impl Round {
             ops,
             delays,
             huge: number % 4 >= 2,
+            woken: number % 8 >= 4,
         }
     }
 
     pub fn has(&self, op: Op) -> bool {
         self.ops.contains(&op)
+    }
+
+    /// Does the exporter do it? It posts where the importer waits.
+    pub fn is_exporters(&self, index: usize) -> bool {
+        let op = self.ops[index];
+        op.is_exporters() || (op == Op::Post && self.has(Op::Wait))
     }
 
     /// Must the connection have ended when all is done?
@@ -104,8 +113,7 @@ impl Stage {
         let op = round.ops[index];
         if op.ends_its_process() {
             // It kills its process, and what that does besides: over before it has begun.
-            let other = round.ops[1 - index];
-            let both = other.is_exporters() == op.is_exporters();
+            let both = round.is_exporters(0) == round.is_exporters(1);
             self.over
                 .fetch_add(if both { 2 } else { 1 }, Ordering::AcqRel);
             operation(op);
