@@ -5,7 +5,7 @@
 use crate::kapi::charge::Charge;
 use crate::kapi::pin::Pinned;
 use crate::kapi::{caller, vma};
-use crate::limits::{Counted, Ticket};
+use crate::limits::{Counted, Ticket, User};
 use crate::logic::extent::Extent;
 use crate::logic::status::Status;
 use crate::stats::{Live, What};
@@ -41,11 +41,13 @@ impl Backing {
     ///
     /// Looking at the mappings and pinning what they hold are two steps. What happens in between is
     /// told to the watch, so that it cannot be [armed](Watch::arm).
-    pub(crate) fn new(addr: u64, pages: u64) -> Result<Self, Status> {
-        let ticket = Ticket::new(Counted::Pages, pages)?;
+    pub(crate) fn new(addr: u64, pages: u64, user: &Arc<User>) -> Result<Self, Status> {
         let mm = caller::mm().ok_or(Status::BadAddr)?;
+        // What the user may have comes first: nobody takes more than that from the machine's, even
+        // for a moment.
         let charge = Charge::new(mm.clone(), pages).map_err(|_| Status::InsufficientMem)?;
-        let watching = Watching::new(&mm, addr, pages).map_err(|_| Status::InsufficientMem)?;
+        let ticket = Ticket::new(Counted::Pages, pages)?;
+        let watching = Watching::new(&mm, addr, pages, user)?;
         vma::check_exportable(kernel::current!().mm().ok_or(Status::BadAddr)?, addr, pages)?;
         let pinned = match Pinned::new(addr, pages) {
             // The mappings may have changed since they were looked at: then they say why.

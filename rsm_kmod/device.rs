@@ -174,7 +174,7 @@ impl Open for Controller {
                 )?,
                 user: Arc::new(
                     device.users.get(caller::user(), || {
-                        Ok(Arc::new(Account::new(), GFP_KERNEL_ACCOUNT)?)
+                        Arc::pin_init(Account::new(), GFP_KERNEL_ACCOUNT)
                     })?,
                     GFP_KERNEL_ACCOUNT,
                 )?,

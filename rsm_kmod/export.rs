@@ -128,7 +128,8 @@ fn post(segment: &Segment, args: &mut rsm_event_post) -> Result<Commit, Fail> {
 
 /// RSM_EVENT_WAIT.
 fn wait(segment: &Segment, args: &mut rsm_event_wait) -> Result<Commit, Fail> {
-    segment.events().wait(args.timeout_ms)?;
+    let waited = segment.events().wait(args.timeout_ms);
+    waited.map_err(|status| Fail::of_wait(status, args.timeout_ms))?;
     Ok(Commit::None)
 }
 

@@ -204,7 +204,8 @@ fn post(import: &Import, args: &mut rsm_event_post) -> Result<Commit, Fail> {
 
 /// RSM_EVENT_WAIT.
 fn wait(import: &Import, args: &mut rsm_event_wait) -> Result<Commit, Fail> {
-    import.connection.peer().events().wait(args.timeout_ms)?;
+    let waited = import.connection.peer().events().wait(args.timeout_ms);
+    waited.map_err(|status| Fail::of_wait(status, args.timeout_ms))?;
     Ok(Commit::None)
 }
 

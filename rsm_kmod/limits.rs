@@ -7,14 +7,17 @@
 //! controller descriptor, whatever the user namespace, and do not bind processes with
 //! `CAP_SYS_RESOURCE`.
 //!
-//! All counts are atomic; no locks.
+//! All counts are atomic; no locks but those of the lines.
 
 use crate::kapi::{caller, page, params};
+use crate::line::Line;
 use crate::logic::limit;
 use crate::logic::status::Status;
 use crate::table::{Handle, Lasting};
+use crate::watch::Watch;
 use kernel::bindings;
 use kernel::page::PAGE_SIZE;
+use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::Arc;
 
@@ -110,12 +113,19 @@ impl Drop for Ticket {
 }
 
 /// What one user has.
+#[pin_data]
 pub(crate) struct Account {
     segments: Atomic<u64>,
     imports: Atomic<u64>,
     mappings: Atomic<u64>,
     zero_pages: Atomic<u64>,
     ids: Atomic<u64>,
+    /// Looks at memory that the user exports.
+    #[pin]
+    looks: Line<Watch, 1>,
+    /// Watches that are no longer needed.
+    #[pin]
+    removals: Line<Watch, 2>,
 }
 
 /// What is counted per user.
@@ -138,14 +148,26 @@ pub(crate) type User = Handle<Account>;
 
 impl Account {
     /// Of a user who has nothing.
-    pub(crate) fn new() -> Self {
-        Self {
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
             segments: Atomic::new(0),
             imports: Atomic::new(0),
             mappings: Atomic::new(0),
             zero_pages: Atomic::new(0),
             ids: Atomic::new(0),
-        }
+            looks <- Line::new(),
+            removals <- Line::new(),
+        })
+    }
+
+    /// The line of looks at memory.
+    pub(crate) fn looks(&self) -> &Line<Watch, 1> {
+        &self.looks
+    }
+
+    /// The line of watches that are to be removed.
+    pub(crate) fn removals(&self) -> &Line<Watch, 2> {
+        &self.removals
     }
 
     fn count(&self, owned: Owned) -> &Atomic<u64> {

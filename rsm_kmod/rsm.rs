@@ -26,6 +26,7 @@ mod interconnect;
 #[path = "kernel/mod.rs"]
 mod kapi;
 mod limits;
+mod line;
 // Public items, because Cargo builds these files as a crate of their own.
 #[allow(unreachable_pub)]
 #[path = "core/mod.rs"]

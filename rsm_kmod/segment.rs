@@ -190,7 +190,7 @@ impl Segment {
     /// may be held.
     fn bind(self: &Arc<Self>, addr: u64) -> Result<(), Status> {
         for _ in 0..ATTEMPTS {
-            let backing = Backing::new(addr, self.pages)?;
+            let backing = Backing::new(addr, self.pages, self.share.user())?;
             let phase = backing
                 .memory()
                 .map_or(0, |memory| extent::phase(memory.extents(), self.pages));
@@ -484,7 +484,7 @@ impl Segment {
             }
             (ended, backing)
         };
-        // Pins first: removing the watch may wait for others.
+        // Pins first: removing the watch may wait.
         if let Some(memory) = backing.as_mut().and_then(Backing::take_memory) {
             drop(memory);
             Happened::Destroy.count();

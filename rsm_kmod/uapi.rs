@@ -32,6 +32,20 @@ pub(crate) struct Fail {
     errno: Error,
 }
 
+impl Fail {
+    /// Of a wait of `timeout_ms` milliseconds. One without end goes on if nobody handles what has
+    /// interrupted it: a stop, a debugger, a freeze.
+    pub(crate) fn of_wait(status: Status, timeout_ms: i32) -> Self {
+        match status {
+            Status::Interrupted if timeout_ms < 0 => Self {
+                status,
+                errno: ERESTARTNOHAND,
+            },
+            _ => status.into(),
+        }
+    }
+}
+
 impl From<Status> for Fail {
     fn from(status: Status) -> Self {
         Self {

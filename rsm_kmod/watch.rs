@@ -29,20 +29,28 @@
 //! the change is over: the callback comes before it is made. A page that is absent is fetched where
 //! that does not take waiting for user space, and otherwise looked for again for some time.
 //!
+//! What a look waits for, the changes under way, the exporter's threads can keep from ending. So can
+//! they what the removal of a watch waits for. A user's looks wait in line, and so do removals, unless
+//! it is the process itself that waits: whoever else closes the last descriptor of a segment has nothing
+//! to do with what its exporter is about.
+//!
 //! An address space ends when its last user goes. A look must not be one, or a process that exits
 //! while its memory is looked at would leave the segment alive for that time. So page tables are
 //! looked at with `standing` locked, which the callback that comes before they are torn down, and the
 //! end of the registration, after which there is no such callback, have to lock too.
 //!
-//! Locks: `state` and `notifier` are leaves. `LOOKING` takes `standing`, under it the mmap lock if it
+//! Locks: `state` and `registration` are leaves. `REMOVING` takes none. `LOOKING` takes `standing`, under it the mmap lock if it
 //! is free, and, after it has released both, the life lock; `ENDING` takes the life lock, never the
 //! mmap lock, which the one who waits may hold.
 
 use crate::kapi::notifier::{self, Change, Notifier, Registration, Watcher};
 use crate::kapi::present::{self, Fetched, Kind, Seen};
 use crate::kapi::queue::{QueueCell, Running};
-use crate::kapi::time;
+use crate::kapi::{caller, time};
+use crate::limits::User;
+use crate::line::{InLine, Place};
 use crate::logic::span::Span;
+use crate::logic::status::Status;
 use crate::logic::watching::State;
 use crate::segment::Segment;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
@@ -61,6 +69,9 @@ static ENDING: QueueCell = QueueCell::new();
 /// Where pages are looked at.
 static LOOKING: QueueCell = QueueCell::new();
 
+/// Where watches are removed.
+static REMOVING: QueueCell = QueueCell::new();
+
 /// How often, and how many milliseconds apart, a page that is absent is looked for. Migration takes
 /// pages away for moments.
 const LOOKS: u32 = 10;
@@ -68,6 +79,7 @@ const PAUSE: u32 = 10;
 
 /// The queues, which run while the module is loaded.
 pub(crate) struct Queues {
+    _removing: Running,
     _looking: Running,
     _ending: Running,
 }
@@ -78,6 +90,7 @@ impl Queues {
         Ok(Self {
             _ending: ENDING.start(c"rsm_ending", true)?,
             _looking: LOOKING.start(c"rsm_looking", false)?,
+            _removing: REMOVING.start(c"rsm_removing", false)?,
         })
     }
 }
@@ -103,15 +116,17 @@ pub(crate) struct Watch {
     mm: ARef<Mm>,
     addr: u64,
     pages: u64,
+    /// Who exports it.
+    user: Arc<User>,
     #[pin]
     state: SpinLock<State<Arc<Segment>>>,
     /// Whether the address space stands, for certain: while this is locked, its page tables are not
     /// torn down.
     #[pin]
     standing: Mutex<bool>,
-    /// The notifier, while it is registered.
+    /// What tells of changes, until the watch is removed.
     #[pin]
-    notifier: SpinLock<Option<Arc<Notifier<Watch>>>>,
+    registration: SpinLock<Option<Registration<Watch>>>,
     /// Done when the segment is dead.
     #[pin]
     ended: Completion,
@@ -121,6 +136,12 @@ pub(crate) struct Watch {
     ending: Work<Watch, 0>,
     #[pin]
     looking: Work<Watch, 1>,
+    #[pin]
+    removing: Work<Watch, 2>,
+    #[pin]
+    look_place: Place<Watch>,
+    #[pin]
+    removal_place: Place<Watch>,
 }
 
 impl_has_work! {
@@ -129,49 +150,89 @@ impl_has_work! {
 impl_has_work! {
     impl HasWork<Self, 1> for Watch { self.looking }
 }
+impl_has_work! {
+    impl HasWork<Self, 2> for Watch { self.removing }
+}
 
-/// A watch with its registration, which ends when this is dropped: with no lock held.
+impl InLine<1> for Watch {
+    fn place(&self) -> &Place<Self> {
+        &self.look_place
+    }
+
+    fn start(this: Arc<Self>) {
+        if let Some(queue) = LOOKING.get() {
+            // It is not queued: it has a place in line until it runs.
+            let _ = queue.enqueue::<_, 1>(this);
+        }
+    }
+}
+
+impl InLine<2> for Watch {
+    fn place(&self) -> &Place<Self> {
+        &self.removal_place
+    }
+
+    fn start(this: Arc<Self>) {
+        if let Some(queue) = REMOVING.get() {
+            // Dropped once, so queued once.
+            let _ = queue.enqueue::<_, 2>(this);
+        }
+    }
+}
+
+/// A registered watch, which is removed when this is dropped: with no lock held.
 pub(crate) struct Watching {
-    _registration: Registration<Watch>,
     watch: Arc<Watch>,
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.watch.falls();
-        let notifier = self.watch.notifier.lock().take();
-        // It refers to the watch, so this cuts a cycle.
-        drop(notifier);
+        let stood = self.watch.falls();
+        if !stood || caller::is_mm(&self.watch.mm) {
+            self.watch.remove();
+        } else {
+            self.watch.user.removals().join(self.watch.clone());
+        }
     }
 }
 
 impl Watching {
     /// Watches `pages` pages from `addr` on. When this returns every change is noted. No lock may
     /// be held.
-    pub(crate) fn new(mm: &Mm, addr: u64, pages: u64) -> Result<Self> {
+    pub(crate) fn new(mm: &Mm, addr: u64, pages: u64, user: &Arc<User>) -> Result<Self, Status> {
         let watch = Arc::pin_init(
             pin_init!(Watch {
                 mm: mm.into(),
                 addr,
                 pages,
+                user: user.clone(),
                 state <- new_spinlock!(State::new(), "rsm_watch"),
                 standing <- new_mutex!(true, "rsm_watch_standing"),
-                notifier <- new_spinlock!(None, "rsm_watch_notifier"),
+                registration <- new_spinlock!(None, "rsm_watch_registration"),
                 ended <- Completion::new(),
                 looks: Atomic::new(0),
                 ending <- new_work!("rsm_ending"),
                 looking <- new_work!("rsm_looking"),
+                removing <- new_work!("rsm_removing"),
+                look_place <- Place::new(),
+                removal_place <- Place::new(),
             }),
             GFP_KERNEL_ACCOUNT,
-        )?;
-        let registration = Registration::new(mm, addr, present::bytes(pages), watch.clone())?;
-        let notifier = registration.notifier().clone();
-        notifier.settle();
-        *watch.notifier.lock() = Some(notifier);
-        Ok(Self {
-            _registration: registration,
-            watch,
-        })
+        )
+        .map_err(|_| Status::InsufficientMem)?;
+        let length = present::bytes(pages);
+        let registration = Registration::new(mm, addr, length, watch.clone());
+        let registration = registration.map_err(|errno| {
+            // A process's first takes all locks of its mappings, unless a signal comes.
+            if errno == EINTR {
+                Status::Interrupted
+            } else {
+                Status::InsufficientMem
+            }
+        })?;
+        registration.notifier().settle();
+        *watch.registration.lock() = Some(registration);
+        Ok(Self { watch })
     }
 
     /// The watch.
@@ -202,9 +263,17 @@ impl Watch {
         drop(old);
     }
 
-    /// The end of the address space is not told after this, or has just been.
-    fn falls(&self) {
-        *self.standing.lock() = false;
+    /// The end of the address space is not told after this, or has just been. Returns whether it
+    /// stood.
+    fn falls(&self) -> bool {
+        core::mem::replace(&mut *self.standing.lock(), false)
+    }
+
+    /// Ends what tells of changes. Waits for those that are being made.
+    fn remove(&self) {
+        let registration = self.registration.lock().take();
+        // It refers to the watch, so this cuts a cycle.
+        drop(registration);
     }
 
     fn segment(&self) -> Option<Arc<Segment>> {
@@ -221,9 +290,7 @@ impl Watch {
 
     /// Leaves a look at the pages to the queue.
     fn look(self: &Arc<Self>) {
-        if let Some(queue) = LOOKING.get() {
-            let _ = queue.enqueue::<_, 1>(self.clone());
-        }
+        self.user.looks().join(self.clone());
     }
 
     /// The part of a change that concerns the memory, in addresses.
@@ -234,7 +301,10 @@ impl Watch {
 
     /// Waits until the changes that have been told are made; false if nobody watches any more.
     fn settle(&self) -> bool {
-        let notifier = self.notifier.lock().clone();
+        let notifier = match &*self.registration.lock() {
+            Some(registration) => Some(registration.notifier().clone()),
+            None => None,
+        };
         match notifier {
             Some(notifier) => {
                 notifier.settle();
@@ -266,8 +336,9 @@ impl Watch {
         Some(seen)
     }
 
-    /// Compares what the exporter has at `span` with what is pinned.
-    fn compare(self: &Arc<Self>, segment: &Segment, span: Span) -> Comparison {
+    /// Compares what the exporter has at `span` with what is pinned. Returns where that ended, too:
+    /// everything before is the same.
+    fn compare(self: &Arc<Self>, segment: &Segment, span: Span) -> (Comparison, u64) {
         let mut frames = [0; present::BATCH];
         let mut page = span.first();
         while page < span.end() {
@@ -284,11 +355,11 @@ impl Watch {
                 Some(Seen::Busy) => (Comparison::Busy, 1),
             };
             if result != Comparison::Same {
-                return result;
+                return (result, page);
             }
             page = page.saturating_add(seen);
         }
-        Comparison::Same
+        (Comparison::Same, page)
     }
 
     /// Compares a page that the exporter does not have now with the pinned one.
@@ -323,6 +394,44 @@ impl Watch {
             Fetched::Busy => Comparison::Busy,
         }
     }
+
+    /// One look at what there is to look at. Looked at again, it stands in line behind the others.
+    fn look_once(self: &Arc<Self>) {
+        let Some((segment, span)) = self.take_cleared() else {
+            return;
+        };
+        if !self.settle() {
+            return;
+        }
+        let (result, page) = self.compare(&segment, span);
+        let before = match page > span.first() {
+            true => 0,
+            false => self.looks.load(Relaxed),
+        };
+        let again = match result {
+            Comparison::Over => return,
+            Comparison::Same => {
+                self.looks.store(0, Relaxed);
+                return;
+            }
+            Comparison::Busy => true,
+            Comparison::Absent => {
+                self.looks.store(before.wrapping_add(1), Relaxed);
+                before < LOOKS
+            }
+            Comparison::Different => false,
+        };
+        if again {
+            time::pause(PAUSE);
+            if self.add_cleared(Span::new(page, span.end())) {
+                self.look();
+            }
+        } else {
+            let ended = segment.lose(self);
+            self.ended.complete_all();
+            drop(ended);
+        }
+    }
 }
 
 impl Watcher for Watch {
@@ -347,7 +456,9 @@ impl Watcher for Watch {
                 }
                 return true;
             }
-            notifier::Kind::Released => this.falls(),
+            notifier::Kind::Released => {
+                this.falls();
+            }
             notifier::Kind::Unmapped | notifier::Kind::Protection => (),
         }
         let dies = this.state.lock().lose();
@@ -377,37 +488,19 @@ impl WorkItem<0> for Watch {
 impl WorkItem<1> for Watch {
     type Pointer = Arc<Self>;
 
-    /// One look. Looked at again, it is queued behind what others want looked at.
     fn run(this: Arc<Self>) {
-        let Some((segment, span)) = this.take_cleared() else {
-            return;
-        };
-        if !this.settle() {
-            return;
-        }
-        let looks = this.looks.load(Relaxed);
-        let again = match this.compare(&segment, span) {
-            Comparison::Over => return,
-            Comparison::Same => {
-                this.looks.store(0, Relaxed);
-                return;
-            }
-            Comparison::Busy => true,
-            Comparison::Absent => {
-                this.looks.store(looks.wrapping_add(1), Relaxed);
-                looks < LOOKS
-            }
-            Comparison::Different => false,
-        };
-        if again {
-            time::pause(PAUSE);
-            if this.add_cleared(span) {
-                this.look();
-            }
-        } else {
-            let ended = segment.lose(&this);
-            this.ended.complete_all();
-            drop(ended);
-        }
+        this.look_place.begun();
+        this.look_once();
+        this.user.looks().leave();
+    }
+}
+
+impl WorkItem<2> for Watch {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.removal_place.begun();
+        this.remove();
+        this.user.removals().leave();
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{kill, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use rsm_sys::*;
 
 use crate::common::books::Books;
@@ -249,6 +250,26 @@ fn signals_interrupt_and_do_not_restart() {
     // Nothing has been taken.
     raw::post(&pair.import, 0).expect("post");
     assert_takes("export", 1, &pair.export);
+    drop(pair);
+    books.balance();
+}
+
+/// Nobody handles that.
+#[test]
+fn a_stop_ends_no_wait_without_end() {
+    let books = Books::open();
+    let pair = Pair::new(1);
+    let waiter = spawn(|| assert_eq!(raw::wait(&pair.export, -1), Ok(())));
+    for _ in 0..3 {
+        await_sleep(&waiter);
+        kill(waiter.pid, Signal::SIGSTOP).expect("kill");
+        let stopped = waitpid(waiter.pid, Some(WaitPidFlag::WUNTRACED)).expect("waitpid");
+        assert_eq!(stopped, WaitStatus::Stopped(waiter.pid, Signal::SIGSTOP));
+        kill(waiter.pid, Signal::SIGCONT).expect("kill");
+    }
+    raw::post(&pair.import, 0).expect("post");
+    waiter.join();
+    assert_takes("export", 0, &pair.export);
     drop(pair);
     books.balance();
 }
