@@ -28,7 +28,7 @@ use rsm::ExportBuffer;
 
 use common::books::Books;
 use common::memory::{Map, READ};
-use common::process::{spawn, stay_on, Shared};
+use common::process::{spawn, stay_on, take_precedence, Shared};
 use common::random::{seed, Random};
 use common::raw;
 use common::watchdog::Watchdog;
@@ -127,14 +127,6 @@ fn no_child_sees_memory_that_was_taken_back() {
     }
     drop(stage);
     books.balance();
-}
-
-/// Gives the calling thread real-time priority.
-fn take_precedence() {
-    let priority = libc::sched_param { sched_priority: 50 };
-    // SAFETY: numbers of this thread.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &priority) };
-    assert_eq!(result, 0, "SCHED_FIFO: {}", nix::errno::Errno::last());
 }
 
 /// Owns the memory and takes it back in the midst of forks.

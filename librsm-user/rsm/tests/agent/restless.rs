@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An exporter whose threads change its mappings without end, so that there is no moment at which
-//! no change is under way. What the module has to do about its segments does not end then; nobody
-//! else waits for that.
+//! An exporter that is in the middle of a change of its mappings, and never gets to its end: a process
+//! with many threads can have some in one at every moment. What the module has to do about its segments
+//! then does not end; nobody else waits for that.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::resource::{setrlimit, Resource};
 use nix::unistd::Pid;
 
 use crate::common::books::Books;
+use crate::common::knob::Knob;
 use crate::common::memory::Map;
-use crate::common::process::{become_user, spawn, Process, Steps};
+use crate::common::process::{become_user, spawn, stay_on, take_precedence, Process, Steps};
 use crate::common::raw::{self, PAGE};
 use crate::common::{debug_kernel, wait_until};
 use crate::{Pair, Slot};
@@ -19,14 +22,18 @@ use crate::{Pair, Slot};
 /// More than a queue runs works at a time.
 const SEGMENTS: usize = 1_200;
 
-/// Enough threads that some are always in the middle of a change, and enough memory for that.
-const THREADS: usize = 6;
+/// Enough that a thread is almost always in the middle of a change of it.
 const LENGTH: usize = 16 << 20;
 
-/// Exports the first pages of its memory, a segment each. Rests until step 1 is reached, then drops
-/// the descriptor of the first, and never rests any more.
+/// On this processor nobody runs but who takes precedence.
+const TAKEN: usize = 1;
+
+/// Exports the first pages of its memory, a segment each. Once step 1 is reached, drops the descriptor
+/// of the first, and changes its mappings without end.
 fn restless(steps: &Steps) -> Process {
     spawn(|| {
+        let descriptors = SEGMENTS as u64 + 100;
+        setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors).expect("setrlimit");
         become_user(4360, 4360, &[]);
         let controller = raw::controller();
         let memory = Map::anonymous(LENGTH);
@@ -43,17 +50,22 @@ fn restless(steps: &Steps) -> Process {
         steps.reach(0);
         steps.await_step(1);
         drop(first);
-        let never_rests = || loop {
-            // SAFETY: of our own memory, which holds nothing.
-            let result = unsafe { libc::madvise(memory.at(0).cast(), LENGTH, libc::MADV_FREE) };
-            assert_eq!(result, 0, "madvise: {}", Errno::last());
+        stay_on(TAKEN);
+        loop {
+            memory.advise(libc::MADV_FREE);
             steps.reach(2);
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(never_rests);
-            }
-        });
+        }
+    })
+}
+
+/// Has the exporter stand where it is, from step 3 to step 4.
+fn take_its_processor(steps: &Steps) -> Process {
+    spawn(|| {
+        stay_on(TAKEN);
+        take_precedence();
+        steps.await_step(2);
+        steps.reach(3);
+        steps.spin_for_step(4);
     })
 }
 
@@ -72,10 +84,12 @@ fn share_descriptor(pid: Pid, number: RawFd) -> OwnedFd {
     }
 }
 
-/// Not on the debug kernel, which takes workers that wait for some seconds for hung.
+/// Not on the debug kernel, which takes a processor on which nobody else runs for locked up.
 #[test]
 fn holds_up_nobody_else() {
-    if debug_kernel() {
+    // Else the kernel gives some time to whoever has been without for long.
+    let server = format!("/sys/kernel/debug/sched/fair_server/cpu{TAKEN}/runtime");
+    if debug_kernel() || !Path::new(&server).exists() {
         return;
     }
     let books = Books::open();
@@ -84,24 +98,34 @@ fn holds_up_nobody_else() {
     exporter.await_step(&steps, 0);
     let segment = share_descriptor(exporter.pid, steps.passed() as RawFd);
     let closer = spawn(|| {
-        steps.await_step(3);
+        stay_on(1 - TAKEN);
+        steps.await_step(5);
         drop(segment);
-        steps.reach(4);
+        steps.reach(6);
     });
+    let limits = [
+        // Workers wait, which is what is shown here.
+        Knob::set("/proc/sys/kernel/hung_task_timeout_secs", 0),
+        Knob::set("/proc/sys/kernel/sched_rt_runtime_us", -1),
+        Knob::set(server, 0),
+    ];
+    let thief = take_its_processor(&steps);
     steps.reach(1);
-    exporter.await_step(&steps, 2);
+    thief.await_step(&steps, 3);
     println!("whoever closes its segment last");
-    steps.reach(3);
-    closer.await_step(&steps, 4);
+    steps.reach(5);
+    closer.await_step(&steps, 6);
     closer.join();
     println!("another exporter, whose pages are gone");
     let pair = Pair::new(1);
     let slot = Slot::of(&pair.controller, &pair.import);
-    // SAFETY: of our own memory.
-    unsafe { libc::madvise(pair.memory.at(0).cast(), PAGE, libc::MADV_DONTNEED) };
+    pair.memory.advise(libc::MADV_DONTNEED);
     wait_until("its segment ends", 150, || !slot.live());
-    drop(pair);
+    drop((slot, pair));
     assert!(!exporter.has_ended());
+    steps.reach(4);
+    thief.join();
+    drop(limits);
     exporter.kill();
     drop(steps);
     books.balance();

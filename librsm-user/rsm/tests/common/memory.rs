@@ -138,6 +138,14 @@ impl Map {
         }
     }
 
+    /// Gives the kernel advice about all of it, which it must be able to take.
+    #[track_caller]
+    pub fn advise(&self, advice: i32) {
+        // SAFETY: of our own mapping; what the advice takes away nobody relies on.
+        let result = unsafe { libc::madvise(self.at(0).cast(), self.len, advice) };
+        assert_eq!(result, 0, "madvise {advice}: {}", Errno::last());
+    }
+
     pub fn protect(&self, offset: usize, len: usize, protection: i32) -> Result<(), Errno> {
         // SAFETY: of our own mapping; tests know what they do to it.
         let result = unsafe { libc::mprotect(self.at(offset).cast(), len, protection) };
