@@ -55,7 +55,11 @@ pub fn run(path: &Path, small_pages: bool) -> Result<Verdict, Failure> {
         .into_owned();
     let open = || File::open(path).map_err(|error| format!("{}: {error}", path.display()));
     let file = open()?;
-    let length = file.metadata()?.len();
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(format!("{}: is not a regular file", path.display()).into());
+    }
+    let length = about.len();
     if length == 0 {
         return Err(format!("{}: is empty, there is nothing to share", path.display()).into());
     }

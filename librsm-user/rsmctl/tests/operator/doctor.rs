@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `doctor`, where all is well and where it is not.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use nix::errno::Errno;
-use nix::kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags};
 use nix::mount::{mount, MsFlags};
 use nix::sched::{unshare, CloneFlags};
 use nix::sys::resource::{setrlimit, Resource};
 use rsmctl::report::{Doctor, Finding, Level};
 
-use crate::tool::{command, finish, rsmctl, wait_until, Publisher, ALICE, ROOT};
+use crate::tool::{command, finish, rsmctl, without_module, Publisher, ALICE, ROOT};
 
 /// What it says, which must agree with its exit code.
 #[track_caller]
@@ -123,17 +121,8 @@ fn a_closed_device() {
 
 #[test]
 fn no_module() {
-    wait_until("the module is unused", || {
-        match delete_module(c"rsm", DeleteModuleFlags::O_NONBLOCK) {
-            Err(Errno::EAGAIN) => false,
-            result => {
-                result.expect("unload");
-                true
-            }
-        }
-    });
     let run = |arguments: &[&str]| finish(Command::new(crate::tool::PROGRAM).args(arguments), b"");
-    let seen = std::panic::catch_unwind(|| {
+    without_module(|| {
         let doctor = look(Command::new(crate::tool::PROGRAM).arg("doctor"));
         let module = finding(&doctor, "module");
         assert_eq!((module.level, doctor.problems), (Level::Problem, 1));
@@ -152,12 +141,6 @@ fn no_module() {
         }
         run(&["publish", "/proc/version"]).fails(3, "module");
     });
-    let module = File::open("/rsm/modules/rsm.ko").expect("the module's file");
-    finit_module(module, c"", ModuleInitFlags::empty()).expect("load");
-    fs::set_permissions("/dev/rsm", Permissions::from_mode(0o666)).expect("chmod");
-    if let Err(panic) = seen {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 #[test]

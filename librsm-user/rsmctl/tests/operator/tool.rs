@@ -5,10 +5,13 @@ use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use rsmctl::report::{Failure, Publish};
@@ -269,6 +272,27 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "{what}");
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Unloads the module for as long as `body` runs. It is there again afterwards, whatever
+/// happens.
+pub fn without_module(body: impl FnOnce()) {
+    wait_until("the module is unused", || {
+        match delete_module(c"rsm", DeleteModuleFlags::O_NONBLOCK) {
+            Err(Errno::EAGAIN) => false,
+            result => {
+                result.expect("unload");
+                true
+            }
+        }
+    });
+    let seen = panic::catch_unwind(AssertUnwindSafe(body));
+    let module = File::open("/rsm/modules/rsm.ko").expect("the module's file");
+    finit_module(module, c"", ModuleInitFlags::empty()).expect("load");
+    fs::set_permissions("/dev/rsm", Permissions::from_mode(0o666)).expect("chmod");
+    if let Err(problem) = seen {
+        panic::resume_unwind(problem);
     }
 }
 
