@@ -110,6 +110,27 @@ fake_kernel() { # RELEASE VERSION
 	echo stock >"$cache/kernel/$1/kind"
 }
 
+# A prepared kernel of the real cache; sets `kernel`.
+real_kernel() {
+	kernel=$(find "$real_cache"/kernel/7.2.* -maxdepth 0 2>/dev/null | sort -V | tail -n 1)
+	[ -n "$kernel" ]
+}
+
+# in_copy TARGET VARIABLE...: make, in a copy of the tree.
+in_copy() {
+	rsync -a --exclude .git --exclude target --exclude '*.ko' "$tree/" "$work/copy/"
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s --no-print-directory -C "$work/copy" "$@"
+}
+
+# A build directory, as far as `make module` looks before it builds; sets `kdir`.
+fake_build_directory() { # RELEASE
+	kdir=$work/build-$1
+	mkdir -p "$kdir/include/config" "$kdir/rust"
+	echo "$1" >"$kdir/include/config/kernel.release"
+	echo CONFIG_RUST=y >"$kdir/.config"
+	: >"$kdir/rust/libkernel.rmeta"
+}
+
 # -------------------------------------------------------------------- tests
 
 test_kill_leaves_nothing_half_made() {
@@ -341,6 +362,89 @@ test_module_says_what_kdir_lacks() {
 	KDIR=$kdir expect_error 'without Rust' "$tree/scripts/build-module" build
 	echo CONFIG_RUST=y >"$kdir/.config"
 	KDIR=$kdir expect_error 'no Rust metadata' "$tree/scripts/build-module" build
+}
+
+test_module_of_an_unknown_series_is_refused() {
+	fresh_cache series
+	local kdir output
+	fake_build_directory 9.9.1
+	# shellcheck disable=SC2016  # for make
+	printf '%s\n' 'VERSION = 9' 'PATCHLEVEL = 9' 'include $(M)/Kbuild' 'modules: ; @:' >"$kdir/Makefile"
+	if output=$(in_copy module KDIR="$kdir" 2>&1); then return 1; fi
+	echo "$output"
+	grep -qF '*** rsm is for Linux 7.2 7.3, not 9.9. RSM_ANY_SERIES=1 builds it all the same' <<<"$output"
+	if grep -q 'is built for' <<<"$output"; then return 1; fi
+	in_copy module KDIR="$kdir" RSM_ANY_SERIES=1
+}
+
+test_module_is_built_and_installed() {
+	local kernel kdir release root=$work/root
+	real_kernel || return $SKIP
+	release=$(cat "$kernel/release")
+	expect_error 'rsm.ko is not built yet' in_copy modules_install KDIR="$kernel/build" INSTALL_MOD_PATH="$root"
+	in_copy module KDIR="$kernel/build"
+	tr '\0' '\n' <"$work/copy/rsm.ko" | grep "^vermagic=$release "
+
+	fake_build_directory 7.2.99
+	expect_error "rsm.ko is built for Linux $release, not for 7.2.99" \
+		in_copy modules_install KDIR="$kdir" INSTALL_MOD_PATH="$root"
+	[ ! -e "$root" ]
+	# Its directory stands for the build directory in it.
+	in_copy modules_install KDIR="$kernel" INSTALL_MOD_PATH="$root"
+	[ "$(cd "$root" && find . -type f -printf '%m %P\n')" = "644 lib/modules/$release/updates/rsm.ko" ]
+	cmp "$work/copy/rsm.ko" "$root/lib/modules/$release/updates/rsm.ko"
+
+	# Where there are other modules, it can be found by its name.
+	PATH=$PATH:/usr/sbin:/sbin
+	command -v depmod >/dev/null || return 0
+	touch "$root/lib/modules/$release/modules.order"
+	in_copy modules_install KDIR="$kernel/build" INSTALL_MOD_PATH="$root"
+	grep -q '^updates/rsm.ko:' "$root/lib/modules/$release/modules.dep"
+}
+
+test_install_puts_everything_in_place() {
+	local RSM_PROGRAMS=$real_cache/target/x86_64-unknown-linux-gnu/release RSM_LIBRARY=$real_cache/out/user/library
+	local program to=$work/installed usr=$work/installed/usr etc=$work/installed/etc
+	for program in "$RSM_PROGRAMS"/{rsmctl,rsm-bench} "$RSM_LIBRARY/librsm.so.2"; do
+		[ -x "$program" ] || return $SKIP
+	done
+	export RSM_PROGRAMS RSM_LIBRARY
+	install_all() { in_copy install DESTDIR="$to" PREFIX=/usr LIBDIR=/usr/lib64 SYSCONFDIR=/etc; }
+	install_all
+	(cd "$to" && find . ! -type d -printf '%M %P\n' | sort -k 2)
+
+	for program in rsmctl rsm-bench; do
+		[ "$(stat -c %a "$usr/bin/$program")" = 755 ]
+		"$usr/bin/$program" --help >/dev/null
+	done
+	[ "$("$usr/bin/rsmctl" --version)" = "rsmctl $(sed -n 's/^Version: //p' "$usr/lib64/pkgconfig/librsm.pc")" ]
+	bash -n "$usr/share/bash-completion/completions/rsmctl"
+	local completions
+	for completions in bash-completion/completions/rsmctl zsh/site-functions/_rsmctl fish/vendor_completions.d/rsmctl.fish; do
+		grep -q publish "$usr/share/$completions"
+	done
+
+	cmp "$RSM_LIBRARY/librsm.a" "$usr/lib64/librsm.a"
+	[ "$(readlink "$usr/lib64/librsm.so")" = librsm.so.2 ]
+	if grep @ "$usr/lib64/pkgconfig/librsm.pc"; then return 1; fi
+	cmp "$tree/include/uapi/linux/rsm.h" "$usr/include/linux/rsm.h"
+	diff -r --exclude linux "$tree/librsm-user/librsm/include" "$usr/include"
+	[ -s "$usr/share/man/man8/rsmctl.8" ]
+	[ "$(find "$usr/share/man/man3" -name 'rsm_*.3' | wc -l)" -ge 42 ]
+	[ -z "$(find "$to" -xtype l)" ]
+	diff -r "$tree/Documentation" "$usr/share/doc/rsm/Documentation"
+	[ -s "$usr/lib/udev/rules.d/60-rsm.rules" ]
+
+	# Once more: what has been changed in /etc stays, all else is new.
+	local file
+	for file in modules-load.d/rsm.conf modprobe.d/rsm.conf rsm/rsm.segmentid; do
+		[ -s "$etc/$file" ]
+		echo changed >"$etc/$file"
+	done
+	echo changed >"$usr/bin/rsmctl"
+	install_all
+	[ "$(sort -u "$etc"/{modules-load.d/rsm.conf,modprobe.d/rsm.conf,rsm/rsm.segmentid})" = changed ]
+	cmp "$RSM_PROGRAMS/rsmctl" "$usr/bin/rsmctl"
 }
 
 test_distclean_waits_for_nobody_and_hurts_nobody() {
