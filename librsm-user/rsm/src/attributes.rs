@@ -13,6 +13,7 @@ use crate::id::NodeId;
 /// let sizes = AccessSizes::from_bits(4 | 8);
 /// assert!(sizes.contains(8));
 /// assert!(!sizes.contains(2));
+/// assert_eq!(sizes.bits(), 12);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AccessSizes(u32);
@@ -92,6 +93,8 @@ impl From<rsm_attributes> for Attributes {
 /// for node in topology.nodes() {
 ///     println!("node {node}");
 /// }
+/// assert_eq!(topology.nodes().next(), Some(topology.local_node()));
+/// assert_eq!(topology.remote_controllers(), 0); // the loopback controller is not one
 /// # Ok::<(), rsm::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,7 +52,9 @@ pub unsafe trait ExportMemory {
 /// ```
 /// let mut buffer = rsm::ExportBuffer::new(10_000)?;
 /// buffer.as_mut_slice()[..5].copy_from_slice(b"hello");
+/// assert_eq!(&buffer.as_slice()[..5], b"hello");
 /// assert_eq!(buffer.len(), 12_288); // whole pages
+/// assert!(!buffer.is_empty());
 /// # Ok::<(), rsm::Error>(())
 /// ```
 #[derive(Debug)]
@@ -75,6 +77,12 @@ impl ExportBuffer {
 
     /// A buffer of `len` bytes, rounded up to pages, aligned to 2 MiB and made of huge
     /// pages where the kernel has them. Importers then need one translation for 2 MiB.
+    ///
+    /// ```
+    /// let buffer = rsm::ExportBuffer::huge(3 << 20)?;
+    /// assert_eq!(buffer.as_slice().as_ptr() as usize % (2 << 20), 0);
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
     pub fn huge(len: usize) -> Result<Self> {
         Self::allocate(len, page_size(), HUGE, MmapAdvise::MADV_HUGEPAGE)
     }
@@ -83,6 +91,14 @@ impl ExportBuffer {
     /// administrator has set aside (`vm.nr_hugepages`).
     ///
     /// Fails with [`Status::InsufficientMem`] when the pool has too few.
+    ///
+    /// ```
+    /// match rsm::ExportBuffer::hugetlb(2 << 20) {
+    ///     Ok(buffer) => println!("{} bytes of the pool", buffer.len()),
+    ///     Err(error) => println!("nothing left in the pool: {error}"),
+    /// }
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
     pub fn hugetlb(len: usize) -> Result<Self> {
         let layout = Layout::new(len, HUGE, HUGE).ok_or(Error::Rsm(Status::BadLength))?;
         Ok(Self {

@@ -23,6 +23,9 @@ use crate::status_table::StatusTable;
 /// ```no_run
 /// let controller = rsm::Controller::open()?;
 /// println!("this is node {}", controller.local_node());
+/// println!("version {} of the interface", controller.abi_version());
+/// println!("{} imports at a time", controller.import_slots());
+/// assert_eq!(controller.page_size(), 4096);
 /// # Ok::<(), rsm::Error>(())
 /// ```
 #[derive(Debug)]
@@ -117,6 +120,12 @@ impl Controller {
     }
 
     /// What the controller can do, as the module's parameters stand now.
+    ///
+    /// ```no_run
+    /// let controller = rsm::Controller::open()?;
+    /// assert!(controller.attributes()?.direct_access_sizes.contains(8));
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
     pub fn attributes(&self) -> Result<Attributes> {
         let mut command = rsm_attributes::default();
         // SAFETY: the command takes no addresses.
@@ -125,6 +134,12 @@ impl Controller {
     }
 
     /// Which nodes can be reached.
+    ///
+    /// ```no_run
+    /// let controller = rsm::Controller::open()?;
+    /// assert_eq!(controller.topology()?.local_node(), controller.local_node());
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
     pub fn topology(&self) -> Result<Topology> {
         let mut command = rsm_topology::default();
         // SAFETY: the command takes no addresses.

@@ -22,7 +22,9 @@ use crate::shared::SharedBytes;
 /// # let import = ImportSegment::connect(&controller, controller.local_node(), id, Access::Read)?;
 /// let window = import.map()?;
 /// let mut content = Vec::new();
-/// window.bytes().cursor().read_to_end(&mut content)?;
+/// let mut cursor = window.bytes().cursor();
+/// cursor.read_to_end(&mut content)?;
+/// assert_eq!(cursor.position(), 4096);
 /// window.check_reads()?; // all of it came from the segment
 /// # Ok(())
 /// # }

@@ -23,6 +23,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// let error = Error::from(Status::ConnAborted);
 /// assert_eq!(error.status(), Status::ConnAborted);
+/// assert_eq!(error.errno(), None); // no system call failed
 /// assert_eq!(error.to_string(), "the connection was aborted (RSMERR_CONN_ABORTED, 40)");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,7 +148,9 @@ macro_rules! statuses {
         ///
         /// let status = Status::from_code(40).expect("known");
         /// assert_eq!(status, Status::ConnAborted);
-        /// assert_eq!(status.name(), "RSMERR_CONN_ABORTED");
+        /// assert_eq!((status.code(), status.name()), (40, "RSMERR_CONN_ABORTED"));
+        /// assert_eq!(status.meaning(), "the connection was aborted");
+        /// assert!(Status::ALL.contains(&status));
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
         #[error("{} ({}, {})", self.meaning(), self.name(), self.code())]

@@ -26,7 +26,7 @@ use crate::signal::{Signal, SignalRoom};
 ///
 /// // Its user may read and write, its group may read.
 /// let entry = AccessEntry::new(NodeId::new(0), 0o640);
-/// assert_eq!(entry.mode(), 0o640);
+/// assert_eq!((entry.node(), entry.mode()), (NodeId::new(0), 0o640));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
@@ -135,7 +135,8 @@ impl ExportOptions {
 /// let controller = Controller::open()?;
 /// let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
 /// let id = segment.publish(None, &[AccessEntry::new(controller.local_node(), 0o640)])?;
-/// println!("published as {id}");
+/// println!("{} bytes published as {id}", segment.len());
+/// assert!(!segment.is_empty());
 /// let buffer = segment.destroy()?;
 /// # Ok::<(), rsm::Error>(())
 /// ```
@@ -161,6 +162,15 @@ impl<M: ExportMemory> ExportSegment<M> {
     /// As [`publish`](Self::publish), with an access list of `entries` entries that lie at
     /// `access`; for callers who have no slice. Only the kernel reads them: a bad address is
     /// [`Status::BadAddr`](crate::Status::BadAddr).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// let access = [AccessEntry::new(controller.local_node(), 0o644)];
+    /// let id = segment.publish_raw(None, access.as_ptr(), 1)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn publish_raw(
         &self,
         id: Option<SegmentId>,
@@ -196,6 +206,16 @@ impl<M: ExportMemory> ExportSegment<M> {
 
     /// As [`republish`](Self::republish), with an access list as for
     /// [`publish_raw`](Self::publish_raw).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// segment.publish(None, &[])?;
+    /// let access = [AccessEntry::new(controller.local_node(), 0o600)];
+    /// segment.republish_raw(access.as_ptr(), 1)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn republish_raw(&self, access: *const AccessEntry, entries: u32) -> Result<()> {
         let mut command = rsm_export_republish {
             acl: access as u64,
@@ -278,6 +298,14 @@ impl<M: ExportMemory> ExportSegment<M> {
     }
 
     /// The segment's memory, as this process sees it while others may change it.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// segment.bytes().write_at(0, b"importers see this at once")?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn bytes(&self) -> SharedBytes<'_> {
         let (base, len) = self.memory.range();
         // SAFETY: `ExportMemory` promises it for as long as the segment owns the memory.
@@ -285,6 +313,14 @@ impl<M: ExportMemory> ExportSegment<M> {
     }
 
     /// Events from importers, and to them. Clones outlive the segment.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// segment.signal().post(Post::Accumulate)?; // to all importers
+    /// # Ok::<(), Error>(())
+    /// ```
     pub const fn signal(&self) -> &Signal {
         &self.signal
     }

@@ -10,6 +10,7 @@ use std::fmt;
 ///
 /// ```
 /// let id = rsm::SegmentId::new(0x60_0000);
+/// assert_eq!(id.get(), 0x60_0000);
 /// assert_eq!(id.to_string(), "0x600000");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

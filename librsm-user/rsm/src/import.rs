@@ -28,6 +28,7 @@ use crate::window::{Window, WindowCell, WindowKind};
 /// # let id = segment.publish(None, &[])?;
 /// let import = ImportOptions::new(Access::Read)
 ///     .wake_on_abort(true)
+///     .sigbus(true)
 ///     .connect(&controller, controller.local_node(), id)?;
 /// # Ok::<(), Error>(())
 /// ```
@@ -119,6 +120,8 @@ impl ImportOptions {
 /// # let id = segment.publish(None, &[])?;
 /// let node = controller.local_node();
 /// let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+/// assert_eq!((import.len(), import.access()), (4096, Access::ReadWrite));
+/// assert!(!import.is_empty());
 /// import.put(0, b"hello")?;
 /// let mut back = [0; 5];
 /// import.get(0, &mut back)?;
@@ -164,12 +167,36 @@ impl ImportSegment {
 
     /// Events from the exporter, and to it. Clones outlive the import, and keep it
     /// connected.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.signal().post(Post::Accumulate)?; // to the exporter
+    /// # Ok::<(), Error>(())
+    /// ```
     pub const fn signal(&self) -> &Signal {
         &self.signal
     }
 
     /// Is the connection live at this moment? A hint: it may be aborted a moment later.
     /// Whether data arrived is what [`check`](Self::check) tells.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// assert!(import.is_live());
+    /// segment.destroy()?;
+    /// assert!(!import.is_live());
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn is_live(&self) -> bool {
         self.liveness.is_live()
@@ -178,6 +205,22 @@ impl ImportSegment {
     /// Fails with [`Status::ConnAborted`] unless everything that this thread has read and
     /// written through mappings of the connection before the call came from the segment
     /// and went to it. Makes no system call.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// window.write_at(0, b"hello")?;
+    /// import.check()?; // the segment has it
+    /// segment.destroy()?;
+    /// window.write_at(0, b"hello")?;
+    /// assert_eq!(import.check(), Err(Status::ConnAborted.into())); // it does not
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn check(&self) -> Result<()> {
         self.liveness.check()
@@ -185,12 +228,38 @@ impl ImportSegment {
 
     /// As [`check`](Self::check), for what was read only: cheaper, and not enough after
     /// writes.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// let length = window.bytes().load_u64(0)?;
+    /// import.check_reads()?; // that is the segment's
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn check_reads(&self) -> Result<()> {
         self.liveness.check_reads()
     }
 
     /// Opens a barrier; see [`Barrier`].
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let barrier = import.open_barrier();
+    /// import.put(0, b"hello")?;
+    /// barrier.close()?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub const fn open_barrier(&self) -> Barrier<'_> {
         Barrier::open(&self.liveness)
@@ -199,6 +268,20 @@ impl ImportSegment {
     /// Runs `work` within a barrier that is closed after it. Fails with
     /// [`Status::ConnAborted`] unless all of it reached the segment, whatever `work`
     /// returns.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// let sum = import.within_barrier(|_| -> Result<u64> {
+    ///     Ok(window.bytes().load_u64(0)? + window.bytes().load_u64(8)?)
+    /// })?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn within_barrier<T, E: From<Error>>(
         &self,
         work: impl FnOnce(&Barrier<'_>) -> Result<T, E>,
@@ -216,11 +299,36 @@ impl ImportSegment {
     }
 
     /// Changes the mode, for transfers that begin after this.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// assert_eq!(import.mode(), BarrierMode::Implicit);
+    /// import.set_mode(BarrierMode::Explicit);
+    /// assert_eq!(import.mode(), BarrierMode::Explicit);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn set_mode(&self, mode: BarrierMode) {
         self.mode.store(mode as u8, Ordering::Relaxed);
     }
 
     /// Maps the whole segment with all that the connection permits.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// assert_eq!(window.len(), import.len());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn map(&self) -> Result<Mapping> {
         self.map_window(0, self.len, self.access)
     }
@@ -230,6 +338,17 @@ impl ImportSegment {
     ///
     /// Fails with [`Status::BadLength`] beyond the segment, and with [`Status::BadPerms`]
     /// if the connection does not permit `access`.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let second_page = import.map_window(4096, 4096, Access::Read)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn map_window(&self, offset: usize, len: usize, access: Access) -> Result<Mapping> {
         self.in_segment(offset, len)?;
         // SAFETY: at an address of the kernel's choice.
@@ -279,6 +398,18 @@ impl ImportSegment {
     /// The window that transfers go through. If there is none yet it is made, on the whole
     /// segment with all that the connection permits, and stays: the first transfer does
     /// that. Call it to have that done beforehand.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.window()?.prefault(0, import.len())?;
+    /// import.get(0, &mut [0; 8])?; // takes no page fault
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn window(&self) -> Result<&Mapping> {
         if let Some(window) = self.window.get() {
             return Ok(&window.mapping);
@@ -296,6 +427,19 @@ impl ImportSegment {
     }
 
     /// Is there a window that transfers go through, and how did it come about?
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// assert_eq!(import.window_kind(), None);
+    /// import.put(0, b"hello")?;
+    /// assert_eq!(import.window_kind(), Some(WindowKind::Implicit));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn window_kind(&self) -> Option<WindowKind> {
         Some(self.window.get()?.kind)
     }
@@ -328,6 +472,19 @@ impl ImportSegment {
 
     /// Takes the window away, if there is one; the next transfer makes another. Dropping
     /// what is returned unmaps it.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let mut import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.put(0, b"hello")?;
+    /// drop(import.take_window());
+    /// assert_eq!(import.window_kind(), None);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn take_window(&mut self) -> Option<Mapping> {
         Some(self.window.take()?.mapping)
     }
@@ -338,6 +495,19 @@ impl ImportSegment {
     ///
     /// No transfer is going on in another thread, and nobody has what
     /// [`window`](Self::window) returned.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.put(0, b"hello")?;
+    /// // SAFETY: no other thread has the import, and nobody has its window.
+    /// drop(unsafe { import.take_shared_window() });
+    /// # Ok::<(), Error>(())
+    /// ```
     pub unsafe fn take_shared_window(&self) -> Option<Mapping> {
         // SAFETY: promised by the caller.
         Some(unsafe { self.window.take_shared() }?.mapping)

@@ -99,6 +99,18 @@ impl Mapping {
     }
 
     /// The memory of the window.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// window.bytes().store_u64(0, 5)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn bytes(&self) -> SharedBytes<'_> {
         // SAFETY: mapped with this access for as long as `self` lives, and never lent as
@@ -107,6 +119,20 @@ impl Mapping {
     }
 
     /// Copies `into.len()` bytes from `offset` in the window; see [`SharedBytes::read_at`].
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// let mut head = [0; 16];
+    /// window.read_at(0, &mut head)?;
+    /// window.check_reads()?; // that is the segment's
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
         self.bytes().read_at(offset, into)
@@ -120,6 +146,20 @@ impl Mapping {
 
     /// Address of the first byte; see [`SharedBytes::as_ptr`]. Valid until the mapping is
     /// dropped.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// let address = window.as_ptr();
+    /// // SAFETY: the window has it; volatile, since others may write there.
+    /// let first = unsafe { address.read_volatile() };
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub const fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
@@ -137,6 +177,20 @@ impl Mapping {
     }
 
     /// Where in the segment the window begins, in bytes.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map_window(4096, 4096, Access::Read)?;
+    /// assert_eq!((window.offset(), window.len()), (4096, 4096));
+    /// assert_eq!(window.access(), Access::Read);
+    /// assert!(!window.is_empty());
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub const fn offset(&self) -> usize {
         self.offset
@@ -179,6 +233,19 @@ impl Mapping {
     }
 
     /// Is the connection live? See [`ImportSegment::is_live`](crate::ImportSegment::is_live).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// segment.unpublish()?;
+    /// assert!(!window.is_live());
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn is_live(&self) -> bool {
         self.liveness.is_live()
@@ -199,6 +266,20 @@ impl Mapping {
     }
 
     /// Opens a barrier; see [`Barrier`].
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let window = import.map()?;
+    /// let barrier = window.open_barrier();
+    /// window.write_at(0, b"hello")?;
+    /// barrier.close()?;
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub const fn open_barrier(&self) -> Barrier<'_> {
         Barrier::open(&self.liveness)

@@ -12,6 +12,19 @@ use crate::shared::{Access, SharedBytes};
 use crate::signal::Post;
 
 /// Most entries that one call takes.
+///
+/// ```no_run
+/// # use rsm::*;
+/// # let controller = Controller::open()?;
+/// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+/// # let id = segment.publish(None, &[])?;
+/// # let node = controller.local_node();
+/// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+/// let entries = [PutEntry::new(b"one too many", 0); MAX_ENTRIES + 1];
+/// let failure = import.putv(&entries, None).unwrap_err();
+/// assert_eq!(failure.error, Status::BadSgio.into());
+/// # Ok::<(), Error>(())
+/// ```
 pub const MAX_ENTRIES: usize = 16;
 
 /// Memory of this process that scatter-gather entries name parts of.
@@ -52,6 +65,15 @@ impl<M: ExportMemory> LocalMemory<M> {
     }
 
     /// Gives the memory back.
+    ///
+    /// ```
+    /// use rsm::{ExportBuffer, LocalMemory};
+    ///
+    /// let local = LocalMemory::new(ExportBuffer::new(4096)?);
+    /// local.bytes().write_at(0, b"hello")?;
+    /// assert_eq!(&local.free().as_slice()[..5], b"hello");
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
     pub fn free(self) -> M {
         self.memory
     }
@@ -71,6 +93,18 @@ impl<M: ExportMemory> LocalMemory<M> {
 
     /// An entry that gets `len` bytes from `remote_offset` of a segment to `local_offset` of
     /// this memory. Fails with [`Status::BadOffset`] if it has no room for them.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let local = LocalMemory::new(ExportBuffer::new(4096)?);
+    /// import.getv(&mut [local.get(0, 8, 4096)?, local.get(8, 100, 0)?], None)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn get(
         &self,
         local_offset: usize,
@@ -122,6 +156,20 @@ impl<'a> PutEntry<'a> {
     /// # Safety
     ///
     /// As for [`ImportSegment::put_raw`], when the entry is used.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let text = b"hello";
+    /// // SAFETY: the text is there for longer than the entry.
+    /// let entry = unsafe { PutEntry::from_raw(text.as_ptr(), text.len(), 0) };
+    /// import.putv(&[entry], None)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub const unsafe fn from_raw(from: *const u8, len: usize, remote_offset: usize) -> Self {
         Self {
             local: from,
@@ -170,6 +218,20 @@ impl<'a> GetEntry<'a> {
     /// # Safety
     ///
     /// As for [`ImportSegment::get_raw`], when the entry is used.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let mut head = [0; 16];
+    /// // SAFETY: the array is there for longer than the entry, which alone uses it.
+    /// let entry = unsafe { GetEntry::from_raw(head.as_mut_ptr(), head.len(), 0) };
+    /// import.getv(&mut [entry], None)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub const unsafe fn from_raw(into: *mut u8, len: usize, remote_offset: usize) -> Self {
         Self {
             local: into,
@@ -239,6 +301,19 @@ impl From<ScatterError> for Error {
 /// and [`get`](Self::get).
 impl ImportSegment {
     /// Puts all entries, then posts an event to the exporter if `post` says so.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let record = [PutEntry::new(b"text", 8), PutEntry::new(&[4], 0)];
+    /// import.putv(&record, Some(Post::Accumulate))?;
+    /// segment.signal().wait(None)?; // the exporter: now all of it is there
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn putv(&self, entries: &[PutEntry<'_>], post: Option<Post>) -> Result<(), ScatterError> {
         let entries = entries.iter().map(|&entry| Ok(entry));
         // SAFETY: the entries borrow their memory, or somebody vouches for it.
@@ -246,6 +321,18 @@ impl ImportSegment {
     }
 
     /// Gets all entries, then posts an event to the exporter if `post` says so.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let (mut length, mut text) = ([0; 1], [0; 100]);
+    /// import.getv(&mut [GetEntry::new(&mut length, 0), GetEntry::new(&mut text, 8)], None)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn getv(
         &self,
         entries: &mut [GetEntry<'_>],
@@ -267,6 +354,21 @@ impl ImportSegment {
     /// # Safety
     ///
     /// What is promised of each entry must hold until the call returns.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let words = ["one", "two"];
+    /// let entries = words.iter().zip([0, 8]);
+    /// let entries = entries.map(|(word, offset)| Ok(PutEntry::new(word.as_bytes(), offset)));
+    /// // SAFETY: the words are there until the end.
+    /// unsafe { import.putv_raw(entries, None)? };
+    /// # Ok::<(), Error>(())
+    /// ```
     pub unsafe fn putv_raw<'a>(
         &self,
         entries: impl ExactSizeIterator<Item = Result<PutEntry<'a>>>,
@@ -286,6 +388,21 @@ impl ImportSegment {
     /// # Safety
     ///
     /// What is promised of each entry must hold until the call returns.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let mut words = [[0; 3]; 2];
+    /// let entries = words.iter_mut().zip([0, 8]);
+    /// let entries = entries.map(|(word, offset)| Ok(GetEntry::new(word, offset)));
+    /// // SAFETY: the words are there until the end, and each belongs to one entry.
+    /// unsafe { import.getv_raw(entries, None)? };
+    /// # Ok::<(), Error>(())
+    /// ```
     pub unsafe fn getv_raw<'a>(
         &self,
         entries: impl ExactSizeIterator<Item = Result<GetEntry<'a>>>,

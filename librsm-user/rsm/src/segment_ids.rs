@@ -19,6 +19,12 @@ use crate::error::{Error, Result, Status};
 use crate::id::SegmentId;
 
 /// Where the file is.
+///
+/// ```
+/// let reserved = std::fs::read_to_string(rsm::SEGMENT_ID_FILE).unwrap_or_default();
+/// println!("reserved on this machine:\n{reserved}");
+/// # Ok::<(), rsm::Error>(())
+/// ```
 pub const SEGMENT_ID_FILE: &str = "/etc/rsm/rsm.segmentid";
 
 /// Lines are read in pieces of at most so many bytes.
@@ -34,6 +40,7 @@ const PIECE: usize = 255;
 /// assert_eq!(range.ids().next(), Some(SegmentId::new(0x60_0000)));
 /// assert!(range.contains(SegmentId::new(0x60_000f)));
 /// assert!(!range.contains(SegmentId::new(0x60_0010)));
+/// assert!(!range.is_empty());
 /// # Ok::<(), rsm::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +66,14 @@ impl SegmentIdRange {
     }
 
     /// As [`of`](Self::of), with another file.
+    ///
+    /// ```
+    /// use rsm::{SegmentIdRange, Status};
+    ///
+    /// let range = SegmentIdRange::of_file("/nowhere", "SUNWfoo");
+    /// assert_eq!(range, Err(Status::BadConf.into()));
+    /// # Ok::<(), rsm::Error>(())
+    /// ```
     pub fn of_file(path: impl AsRef<Path>, application: impl AsRef<[u8]>) -> Result<Self> {
         match File::open(path) {
             Ok(file) => Self::read(file, application.as_ref()),

@@ -19,6 +19,8 @@ use crate::typed::{SharedSlice, SharedValue};
 ///
 /// assert!(Access::ReadWrite.permits(Access::Read));
 /// assert!(!Access::Read.permits(Access::ReadWrite));
+/// assert!(Access::Read.can_read() && !Access::Read.can_write());
+/// assert_eq!(Access::Read.permission(), 0o400);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -99,7 +101,11 @@ impl Access {
 /// # let controller = Controller::open()?;
 /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
 /// let bytes = segment.bytes();
+/// assert_eq!((bytes.len(), bytes.access()), (4096, Access::ReadWrite));
 /// bytes.write_at(100, b"hello")?;
+/// let mut back = [0; 5];
+/// bytes.read_at(100, &mut back)?;
+/// assert_eq!(&back, b"hello");
 /// bytes.store_u64(8, 5)?;
 /// assert_eq!(bytes.load_u64(8)?, 5);
 /// # Ok(())
@@ -153,6 +159,16 @@ impl<'a> SharedBytes<'a> {
 
     /// Address of the first byte. Whoever uses it must do so atomically or with volatile
     /// accesses, for others use the memory too.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// let address = segment.bytes().as_ptr();
+    /// // SAFETY: the segment has it; volatile, since others may write there.
+    /// let first = unsafe { address.read_volatile() };
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub const fn as_ptr(&self) -> *mut u8 {
         self.base
@@ -166,6 +182,7 @@ impl<'a> SharedBytes<'a> {
     /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
     /// let second_page = segment.bytes().part(4096, 4096)?;
     /// second_page.write_at(0, b"the byte at 4096")?;
+    /// assert!(second_page.part(4096, 0)?.is_empty());
     /// # Ok::<(), Error>(())
     /// ```
     pub fn part(&self, offset: usize, len: usize) -> Result<Self> {
@@ -297,6 +314,16 @@ impl<'a> SharedBytes<'a> {
 
     /// The aligned word of 4 bytes at `offset` as an atomic; see
     /// [`atomic_u64`](Self::atomic_u64).
+    ///
+    /// ```no_run
+    /// use std::sync::atomic::Ordering;
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// let state = segment.bytes().atomic_u32(4)?;
+    /// state.store(1, Ordering::Release);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn atomic_u32(&self, offset: usize) -> Result<&'a AtomicU32> {
         let base = self.aligned::<AtomicU32>(offset, size_of::<u32>(), Access::ReadWrite)?;
         // SAFETY: as for `atomic_u64`.

@@ -15,6 +15,20 @@ use crate::ioctl;
 use crate::room::Room;
 
 /// How an event is counted.
+///
+/// ```no_run
+/// # use rsm::*;
+/// # let controller = Controller::open()?;
+/// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+/// # let id = segment.publish(None, &[])?;
+/// # let node = controller.local_node();
+/// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+/// import.signal().post(Post::NoAccumulate)?;
+/// import.signal().post(Post::NoAccumulate)?; // one is pending
+/// assert!(segment.signal().try_wait()?);
+/// assert!(!segment.signal().try_wait()?);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Post {
     /// As one more.
@@ -116,6 +130,16 @@ impl Signal {
     }
 
     /// A descriptor for event loops, see [`Readiness`].
+    ///
+    /// ```no_run
+    /// use std::os::fd::AsRawFd;
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// let readiness = segment.signal().readiness()?;
+    /// println!("can be read while there are events: {}", readiness.as_raw_fd());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn readiness(&self) -> Result<Readiness> {
         Readiness::new(self.clone())
     }

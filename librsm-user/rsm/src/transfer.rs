@@ -37,42 +37,6 @@ macro_rules! elements {
 
 elements! { u8 u16 u32 u64 }
 
-macro_rules! sized_transfers {
-    ($($put:ident $get:ident $type:ident $bits:literal $bytes:literal;)*) => {$(
-        #[doc = concat!("Puts elements of ", $bits, " bits, in ascending order, each with one access.")]
-        #[doc = concat!("`offset` is in bytes, a multiple of ", $bytes, ". Otherwise as [`put`](Self::put).")]
-        ///
-        /// ```no_run
-        /// # use rsm::*;
-        /// # let controller = Controller::open()?;
-        /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
-        /// # let id = segment.publish(None, &[AccessEntry::new(controller.local_node(), 0o666)])?;
-        /// # let node = controller.local_node();
-        /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
-        #[doc = concat!("import.", stringify!($put), "(64, &[1, 2, 3])?;")]
-        /// let mut back = [0; 3];
-        #[doc = concat!("import.", stringify!($get), "(64, &mut back)?;")]
-        /// assert_eq!(back, [1, 2, 3]);
-        /// # Ok::<(), Error>(())
-        /// ```
-        #[inline]
-        pub fn $put(&self, offset: usize, from: &[$type]) -> Result<()> {
-            // SAFETY: as long as it says, and nobody changes it meanwhile.
-            unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
-        }
-
-        #[doc = concat!("Gets elements of ", $bits, " bits, in ascending order, each with one access.")]
-        #[doc = concat!("`offset` is in bytes, a multiple of ", $bytes, ". Otherwise as [`get`](Self::get).")]
-        ///
-        #[doc = concat!("For an example see [`", stringify!($put), "`](Self::", stringify!($put), ").")]
-        #[inline]
-        pub fn $get(&self, offset: usize, into: &mut [$type]) -> Result<()> {
-            // SAFETY: as long as it says, and ours alone.
-            unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
-        }
-    )*};
-}
-
 /// Transfers.
 ///
 /// Offsets are in bytes from the beginning of the segment. A transfer fails, in this order,
@@ -101,11 +65,132 @@ impl ImportSegment {
         self.get8(offset, into)
     }
 
-    sized_transfers! {
-        put8 get8 u8 "8" "1";
-        put16 get16 u16 "16" "2";
-        put32 get32 u32 "32" "4";
-        put64 get64 u64 "64" "8";
+    /// Puts elements of 8 bits, in ascending order, each with one access. `offset` is in
+    /// bytes. Otherwise as [`put`](Self::put).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.put8(64, b"bytes")?;
+    /// let mut back = [0; 5];
+    /// import.get8(64, &mut back)?;
+    /// assert_eq!(&back, b"bytes");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub fn put8(&self, offset: usize, from: &[u8]) -> Result<()> {
+        // SAFETY: as long as it says, and nobody changes it meanwhile.
+        unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
+    }
+
+    /// Gets elements of 8 bits, in ascending order, each with one access. `offset` is in
+    /// bytes. Otherwise as [`get`](Self::get).
+    ///
+    /// For an example see [`put8`](Self::put8).
+    #[inline]
+    pub fn get8(&self, offset: usize, into: &mut [u8]) -> Result<()> {
+        // SAFETY: as long as it says, and ours alone.
+        unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// Puts elements of 16 bits, in ascending order, each with one access. `offset` is in
+    /// bytes, a multiple of 2. Otherwise as [`put`](Self::put).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.put16(64, &[1, 2, 3])?;
+    /// let mut back = [0; 3];
+    /// import.get16(64, &mut back)?;
+    /// assert_eq!(back, [1, 2, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub fn put16(&self, offset: usize, from: &[u16]) -> Result<()> {
+        // SAFETY: as long as it says, and nobody changes it meanwhile.
+        unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
+    }
+
+    /// Gets elements of 16 bits, in ascending order, each with one access. `offset` is in
+    /// bytes, a multiple of 2. Otherwise as [`get`](Self::get).
+    ///
+    /// For an example see [`put16`](Self::put16).
+    #[inline]
+    pub fn get16(&self, offset: usize, into: &mut [u16]) -> Result<()> {
+        // SAFETY: as long as it says, and ours alone.
+        unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// Puts elements of 32 bits, in ascending order, each with one access. `offset` is in
+    /// bytes, a multiple of 4. Otherwise as [`put`](Self::put).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.put32(64, &[1, 2, 3])?;
+    /// let mut back = [0; 3];
+    /// import.get32(64, &mut back)?;
+    /// assert_eq!(back, [1, 2, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub fn put32(&self, offset: usize, from: &[u32]) -> Result<()> {
+        // SAFETY: as long as it says, and nobody changes it meanwhile.
+        unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
+    }
+
+    /// Gets elements of 32 bits, in ascending order, each with one access. `offset` is in
+    /// bytes, a multiple of 4. Otherwise as [`get`](Self::get).
+    ///
+    /// For an example see [`put32`](Self::put32).
+    #[inline]
+    pub fn get32(&self, offset: usize, into: &mut [u32]) -> Result<()> {
+        // SAFETY: as long as it says, and ours alone.
+        unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// Puts elements of 64 bits, in ascending order, each with one access. `offset` is in
+    /// bytes, a multiple of 8. Otherwise as [`put`](Self::put).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// import.put64(64, &[u64::MAX, 7])?;
+    /// let mut back = [0; 2];
+    /// import.get64(64, &mut back)?;
+    /// assert_eq!(back, [u64::MAX, 7]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline]
+    pub fn put64(&self, offset: usize, from: &[u64]) -> Result<()> {
+        // SAFETY: as long as it says, and nobody changes it meanwhile.
+        unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
+    }
+
+    /// Gets elements of 64 bits, in ascending order, each with one access. `offset` is in
+    /// bytes, a multiple of 8. Otherwise as [`get`](Self::get).
+    ///
+    /// For an example see [`put64`](Self::put64).
+    #[inline]
+    pub fn get64(&self, offset: usize, into: &mut [u64]) -> Result<()> {
+        // SAFETY: as long as it says, and ours alone.
+        unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
     }
 
     /// Puts `count` elements that lie at `from`; for callers who have no slice. Fails with

@@ -151,6 +151,17 @@ impl<'a, T: Pod> SharedSlice<'a, T> {
     }
 
     /// Stores a copy of `value` at `index`.
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(8192)?)?;
+    /// let counts = segment.bytes().view_slice::<u32>(0, 1024)?;
+    /// counts.set(7, counts.get(7)? + 1)?;
+    /// assert_eq!(counts.at(7)?.load(), 1);
+    /// assert_eq!((counts.len(), counts.is_empty()), (1024, false));
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub fn set(&self, index: usize, value: T) -> Result<()> {
         self.at(index)?.store(value);
