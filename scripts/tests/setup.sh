@@ -447,6 +447,21 @@ test_install_puts_everything_in_place() {
 	cmp "$RSM_PROGRAMS/rsmctl" "$usr/bin/rsmctl"
 }
 
+# With a pipe in place of a person.
+test_shell_has_the_module_and_the_tools() {
+	local kernel tool
+	real_kernel && [ -x "$real_cache/target/x86_64-unknown-linux-gnu/release/rsm-vm" ] || return $SKIP
+	# shellcheck disable=SC2016  # for the shell in the guest
+	echo 'rsmctl doctor; echo "it says $?"; for tool in rsmctl rsm-demo rsm-bench; do command -v $tool; done' |
+		TERM=dumb timeout 600 make -s -C "$tree" shell KERNEL=7.2 | tr -d '\r' >"$work/shell"
+	cat "$work/shell"
+	grep -q 'module .* rsm is loaded' "$work/shell"
+	grep -qx 'it says 0' "$work/shell"
+	for tool in rsmctl rsm-demo rsm-bench; do
+		grep -qx "/rsm/bin/$tool" "$work/shell"
+	done
+}
+
 test_distclean_waits_for_nobody_and_hurts_nobody() {
 	fresh_cache distclean
 	close_gate distclean
