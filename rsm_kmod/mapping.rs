@@ -126,8 +126,9 @@ impl Mapped for Import {
             fault.insert_window(memory.extents(), total, window)
         })
         .unwrap_or_else(|| {
-            trace::fault(number, fault.addr(), 1, false);
-            if self.wants_sigbus() {
+            let sigbus = self.wants_sigbus();
+            trace::fault(number, fault.addr(), u64::from(!sigbus), false);
+            if sigbus {
                 Outcome::Sigbus
             } else {
                 self.views().fault(fault, self.user())
@@ -147,7 +148,7 @@ impl Mapped for Import {
         with_memory(self, |memory| {
             match extent::huge_frame(memory.extents(), total, window) {
                 Some(pfn) => {
-                    trace::fault(number, fault.addr(), extent::HUGE_PAGES, true);
+                    trace::fault(number, window.addr, extent::HUGE_PAGES, true);
                     fault.insert_huge(pfn)
                 }
                 None => Outcome::Fallback,

@@ -34,7 +34,8 @@ tracepoints! {
     connect(segment: u64, id: u32, rights: u32) rsm_trace_connect;
     /// An import was mapped.
     map(segment: u64, addr: u64, offset: u64, pages: u64) rsm_trace_map;
-    /// A fault was served, with so many pages: of the segment, or of the process's own.
+    /// A fault was served, with so many pages from an address on: of the segment, or of the process's
+    /// own; none if the process gets a signal.
     fault(segment: u64, addr: u64, pages: u64, live: bool) rsm_trace_fault;
     /// A segment got other memory.
     rebind(segment: u64, addr: u64) rsm_trace_rebind;

@@ -32,6 +32,7 @@ mod restless;
 mod served;
 mod short_of_memory;
 mod sigbus;
+mod tracepoints;
 mod waiting;
 
 use common::pair::{map, Pair, Remote, Slot, NEW, OLD};
