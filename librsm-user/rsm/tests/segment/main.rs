@@ -6,6 +6,7 @@
 mod common;
 
 mod access;
+mod core_dump;
 mod crate_api;
 mod forbidden;
 mod lifetime;

@@ -5,7 +5,6 @@ use std::ffi::CString;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use nix::unistd::execvp;
 use rsm_sys::*;
 
@@ -310,18 +309,4 @@ fn connections_outlive_their_descriptors_in_children() {
     child.join();
     drop((memory, export, steps));
     books.balance();
-}
-
-#[test]
-fn an_importer_that_dumps_core_harms_nobody() {
-    let pair = Pair::new(4);
-    let child = spawn(|| {
-        pair.window.touch(0);
-        // SAFETY: ends the process with a signal that dumps core.
-        unsafe { nix::libc::abort() }
-    });
-    child.join_killed(Signal::SIGABRT);
-    pair.window.assert_marked(OLD, 0);
-    pair.destroy();
-    pair.window.assert_zero();
 }
