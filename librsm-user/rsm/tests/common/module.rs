@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Loading and unloading the module under test. Nobody else may be using it.
 
+use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -14,7 +15,13 @@ pub fn file() -> File {
 }
 
 pub fn load(file: &File) -> Result<(), Errno> {
-    finit_module(file, c"", ModuleInitFlags::empty())
+    load_with(file, "")
+}
+
+/// Loads it with parameters, as `insmod` passes them on.
+pub fn load_with(file: &File, parameters: &str) -> Result<(), Errno> {
+    let parameters = CString::new(parameters).expect("no zero");
+    finit_module(file, &parameters, ModuleInitFlags::empty())
 }
 
 /// Unloads it, unless it is in use (`EAGAIN`).
@@ -53,9 +60,15 @@ pub fn assert_absent() {
     for path in [
         "/sys/module/rsm",
         "/sys/kernel/debug/rsm",
+        "/sys/kernel/tracing/events/rsm",
         "/sys/class/misc/rsm",
         "/dev/rsm",
     ] {
         assert!(!Path::new(path).exists(), "{path} is still there");
+    }
+    for (path, column) in [("/proc/modules", 0), ("/proc/misc", 1)] {
+        let list = fs::read_to_string(path).expect(path);
+        let ours = |line: &str| line.split_whitespace().nth(column) == Some("rsm");
+        assert!(!list.lines().any(ours), "still in {path}: {list}");
     }
 }
