@@ -33,6 +33,7 @@ mod served;
 mod short_of_memory;
 mod sigbus;
 mod tracepoints;
+mod unanswered;
 mod waiting;
 
 use common::pair::{map, Pair, Remote, Slot, NEW, OLD};

@@ -18,7 +18,7 @@ use crate::common::wait_until;
 use crate::{Pair, OLD};
 
 /// Serves the faults of a mapping.
-struct Server {
+pub struct Server {
     fd: OwnedFd,
 }
 
@@ -28,7 +28,7 @@ impl Server {
     const ZEROPAGE: u64 = 0xc020_aa04;
     const MODE_MISSING: u64 = 1 << 0;
 
-    fn of(map: &Map) -> Self {
+    pub fn of(map: &Map) -> Self {
         // SAFETY: makes a descriptor of ours.
         let fd = unsafe {
             let fd = libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC);
@@ -43,8 +43,16 @@ impl Server {
         server
     }
 
+    /// Waits until somebody waits for a page.
+    pub fn await_fault(&self) {
+        // `struct uffd_msg`.
+        let mut message = [0; 32];
+        let read = nix::unistd::read(&self.fd, &mut message);
+        assert_eq!(read, Ok(message.len()), "userfaultfd");
+    }
+
     /// Gives one page, of zeroes.
-    fn serve(&self, addr: u64) {
+    pub fn serve(&self, addr: u64) {
         // `struct uffdio_zeropage`: start, length, mode, how much was done.
         self.call(Self::ZEROPAGE, &mut [addr, PAGE as u64, 0, 0]);
     }
