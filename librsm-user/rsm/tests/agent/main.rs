@@ -35,6 +35,7 @@ mod sigbus;
 mod tracepoints;
 mod unanswered;
 mod waiting;
+mod zero_pages;
 
 use common::pair::{map, Pair, Remote, Slot, NEW, OLD};
 use common::raw::{failure, Failure};
