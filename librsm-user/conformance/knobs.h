@@ -6,6 +6,9 @@
 /* Most bytes that may be exported on this machine (Linux: a parameter of the module). */
 #define KNOB_EXPORTED_MEMORY "/sys/module/rsm/parameters/max_exported_mem"
 
+/* No setting: 1 has free memory put together, for huge pages. */
+#define KNOB_COMPACT "/proc/sys/vm/compact_memory"
+
 /* Sets it; whether that worked.  The runner puts it back after the check. */
 int knob_set(const char *knob, long value);
 

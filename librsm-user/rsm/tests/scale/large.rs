@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Long segments: kernel memory grows with their extents and with nothing else.
 
-use std::fs;
-use std::os::fd::AsRawFd;
-
-use nix::libc;
 use nix::sys::resource::{setrlimit, Resource};
 
-use crate::common::backing::{collapse, huge_memory, memfd, HUGE};
+use crate::common::backing::{huge_memory, HUGE};
 use crate::common::books::Books;
 use crate::common::debug_kernel;
-use crate::common::memory::{Map, READ, WRITE};
+use crate::common::memory::Map;
 use crate::common::raw::{self, PAGE};
 use crate::memory_of::assert_memory;
-
-const GIB: usize = 1 << 30;
+use crate::scattered::{scattered_huge_memory, HugeFiles, GIB};
 
 /// Fewer where everything takes longer.
 fn copies(number: usize) -> usize {
@@ -23,74 +18,6 @@ fn copies(number: usize) -> usize {
     } else {
         number
     }
-}
-
-/// Has files in memory consist of huge pages, until it is dropped.
-struct HugeFiles {
-    before: String,
-}
-
-const SHMEM_ENABLED: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
-
-impl HugeFiles {
-    fn new() -> Self {
-        let modes = fs::read_to_string(SHMEM_ENABLED).expect("shmem_enabled");
-        let chosen = modes.split(['[', ']']).nth(1);
-        let before = chosen.expect("a mode is chosen").to_owned();
-        fs::write(SHMEM_ENABLED, "always").expect("shmem_enabled");
-        Self { before }
-    }
-}
-
-impl Drop for HugeFiles {
-    fn drop(&mut self) {
-        fs::write(SHMEM_ENABLED, &self.before).expect("shmem_enabled");
-    }
-}
-
-/// KiB of huge pages in files in memory, in the whole system.
-fn huge_files_kib() -> u64 {
-    let meminfo = fs::read_to_string("/proc/meminfo").expect("meminfo");
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("ShmemHugePages:"));
-    let kib = line.expect("ShmemHugePages").trim_end_matches("kB").trim();
-    kib.parse().expect("a number")
-}
-
-/// Memory of `pieces` huge pages of which none follows the one before it in physical memory: as
-/// many extents as huge pages can be. There are few behind it, which come again and again.
-fn scattered_huge_memory(pieces: usize) -> Map {
-    const FILE: usize = 16;
-    let before = huge_files_kib();
-    let file = memfd(FILE * HUGE);
-    let all = Map::shared(file.as_raw_fd(), FILE * HUGE, READ | WRITE).expect("map");
-    all.mark(1);
-    let kib = || huge_files_kib() - before;
-    let wanted = (FILE * HUGE) as u64 >> 10;
-    collapse(&all, || kib() == wanted);
-    assert_eq!(kib(), wanted, "KiB of huge pages");
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let reserved = Map::new((pieces + 1) * HUGE, READ | WRITE, flags, -1, 0).expect("addresses");
-    let skip = reserved.addr().next_multiple_of(HUGE as u64) - reserved.addr();
-    for piece in 0..pieces {
-        // From the last to the first.
-        let offset = (FILE - 1 - piece % FILE) * HUGE;
-        let at = reserved.at(skip as usize + piece * HUGE);
-        // SAFETY: replaces a part of a mapping of ours.
-        let mapped = unsafe {
-            libc::mmap(
-                at.cast(),
-                HUGE,
-                READ | WRITE,
-                libc::MAP_SHARED | libc::MAP_FIXED,
-                file.as_raw_fd(),
-                offset as i64,
-            )
-        };
-        assert_eq!(mapped, at.cast(), "piece {piece}");
-    }
-    reserved
 }
 
 /// The worst that huge pages can be: no two of them adjacent, and the segment not aligned.

@@ -8,3 +8,5 @@ mod common;
 mod large;
 mod many;
 mod memory_of;
+mod offsets;
+mod scattered;
