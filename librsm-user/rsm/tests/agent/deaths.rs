@@ -17,7 +17,7 @@ use crate::common::memory::{READ, WRITE};
 use crate::common::process::{spawn, Steps};
 use crate::common::raw::{self, PAGE};
 use crate::common::rounds;
-use crate::exporter::{huge, run_exporter, small, Exporter};
+use crate::exporter::{exit, huge, leave_heir, run_exporter, small, Exporter};
 use crate::{Remote, ABORTED, NOT_PUBLISHED};
 
 const EXEC: i32 = libc::PROT_EXEC;
@@ -28,25 +28,6 @@ fn assert_gone(remote: &Remote) {
     let again = raw::connect(&remote.controller, remote.id, 0o400).map(drop);
     assert_eq!(again, Err(NOT_PUBLISHED));
     assert_eq!(raw::post(&remote.import, 0), Err(ABORTED));
-}
-
-/// Ends the process at once.
-fn exit() -> ! {
-    // SAFETY: ends the process without closing anything.
-    unsafe { libc::_exit(0) }
-}
-
-/// Forks a child of the exporter that holds all descriptors until [`Steps`] 15, whatever
-/// becomes of its parent.
-fn leave_heir(steps: &Steps) {
-    let heir = spawn(|| {
-        set_pdeathsig(None::<Signal>).expect("prctl");
-        steps.reach(14);
-        steps.await_step(15);
-        exit()
-    });
-    steps.await_step(14);
-    std::mem::forget(heir);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod first_segment;
 mod forced;
 mod limits;
 mod limits_of_users;
+mod lives;
 mod namespaces;
 mod permissions;
 mod prefault;
