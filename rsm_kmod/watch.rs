@@ -43,7 +43,7 @@
 //! is free, and, after it has released both, the life lock; `ENDING` takes the life lock, never the
 //! mmap lock, which the one who waits may hold.
 
-use crate::kapi::notifier::{self, Change, Notifier, Registration, Watcher};
+use crate::kapi::notifier::{self, Change, Registration, Watcher};
 use crate::kapi::present::{self, Fetched, Kind, Seen};
 use crate::kapi::queue::{QueueCell, Running};
 use crate::kapi::{caller, time};
@@ -206,7 +206,7 @@ impl Watching {
                 addr,
                 pages,
                 user: user.clone(),
-                state <- new_spinlock!(State::new(), "rsm_watch"),
+                state <- new_spinlock!(State::default(), "rsm_watch"),
                 standing <- new_mutex!(true, "rsm_watch_standing"),
                 registration <- new_spinlock!(None, "rsm_watch_registration"),
                 ended <- Completion::new(),
@@ -301,9 +301,9 @@ impl Watch {
 
     /// Waits until the changes that have been told are made; false if nobody watches any more.
     fn settle(&self) -> bool {
-        let notifier = match &*self.registration.lock() {
-            Some(registration) => Some(registration.notifier().clone()),
-            None => None,
+        let notifier = {
+            let registration = self.registration.lock();
+            registration.as_ref().map(|it| it.notifier().clone())
         };
         match notifier {
             Some(notifier) => {

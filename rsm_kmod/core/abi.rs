@@ -85,7 +85,7 @@ mod tests {
 
         #[test]
         fn no_unknown_bit_passes(value: u64, known: u64) {
-            let unknown = (0..64).any(|bit| value >> bit & 1 == 1 && known >> bit & 1 == 0);
+            let unknown = (0..64).any(|bit| (value >> bit) & 1 == 1 && (known >> bit) & 1 == 0);
             prop_assert_eq!(only_known(value, known), !unknown);
         }
 

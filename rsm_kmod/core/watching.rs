@@ -34,15 +34,17 @@ pub enum State<S> {
     Off,
 }
 
-impl<S: Clone> State<S> {
+impl<S> Default for State<S> {
     /// Of a watch that forms.
-    pub const fn new() -> Self {
+    fn default() -> Self {
         State::Forming {
             lost: false,
             cleared: false,
         }
     }
+}
 
+impl<S: Clone> State<S> {
     /// The memory, `pages` pages, stands behind `segment`. Returns whether there is anything to look
     /// at; `None`, with nothing changed, if the memory is not what was pinned any more.
     pub fn arm(&mut self, segment: &S, pages: u64) -> Option<bool> {
@@ -147,7 +149,7 @@ mod tests {
         /// segment is gone; memory that was lost before the watch was armed never gets a segment.
         #[test]
         fn nothing_is_forgotten(steps in proptest::collection::vec(step(), 0..40)) {
-            let mut state = State::<char>::new();
+            let mut state = State::<char>::default();
             let (mut armed, mut off, mut lost) = (false, false, false);
             let mut pages = BTreeSet::new();
             for step in steps {
