@@ -319,6 +319,46 @@ static void map_14(void)
 	EXPECT(RSM_SUCCESS, rsm_memseg_import_put8(pair.import, 0, &byte, 1));
 }
 
+/* A call that fails has not taken away what is at its address. */
+static void map_replaces_nothing(void)
+{
+	unsigned char *place = new_memory(2 * L);
+	void *address = place + PS;
+	struct pair pair;
+
+	make_pair_of(&pair, 0, RSM_PERM_NONE);
+	fill(place, 2 * L, 5);
+	EXPECT(RSMERR_BAD_PERMS, rsm_memseg_import_map(pair.import, &address, RSM_MAP_FIXED, RSM_PERM_NONE, 0, PS));
+	EXPECT(RSMERR_BAD_PERMS, rsm_memseg_import_map(pair.import, &address, RSM_MAP_FIXED, RSM_PERM_NONE, 0, L));
+	CHECK(address == place + PS);
+	NEED(load_fault(place + PS) == 0 && load_fault(place + L) == 0);
+	CHECK(is_filled(place, 2 * L, 5));
+	/* Nor has it left something at a free one. */
+	address = free_place();
+	EXPECT(RSMERR_BAD_PERMS, rsm_memseg_import_map(pair.import, &address, RSM_MAP_FIXED, RSM_PERM_NONE, 0, L));
+	CHECK(load_fault(address) == SIGSEGV);
+}
+
+/* In place of one page and of nothing behind it, or before it, where the system might want to map. */
+static void map_partly_free(void)
+{
+	import_t import = new_import(RSM_PERM_RDWR);
+	unsigned char *place;
+	void *address;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		place = new_memory(L + PS);
+		NEED(munmap(place + (i ? 0 : PS), L) == 0);
+		address = place += i * PS;
+		EXPECT(RSM_SUCCESS, rsm_memseg_import_map(import, &address, RSM_MAP_FIXED, RSM_PERM_RDWR, 0, L));
+		CHECK(address == place);
+		CHECK(is_filled(place, L, 0));
+		EXPECT(RSM_SUCCESS, rsm_memseg_import_unmap(import));
+		CHECK(load_fault(place) == SIGSEGV && load_fault(place + L - PS) == SIGSEGV);
+	}
+}
+
 static void map_write_only(void)
 {
 	struct pair pair;
@@ -496,6 +536,8 @@ const struct check map_checks[] = {
 	{ "import_map.5", "map: rights that are none", map_5, 0 },
 	{ "import_map.9", "map: fixed, not on a page", map_9, 0 },
 	{ "import_map.14", "map, put: no address space left", map_14, 0 },
+	{ "import_map.failed", "map: fixed, what is there outlives a failure", map_replaces_nothing, 0 },
+	{ "import_map.partly", "map: in place of what is free but for a page", map_partly_free, 0 },
 	{ "import_map.write", "map: write-only", map_write_only, 0 },
 	{ "import_unmap.effects", "unmap: access faults; implicit and aborted", unmap_effects, 0 },
 	{ "7.map", "map, unmap: two threads at a time", map_by_two, 0 },

@@ -356,7 +356,9 @@ impl ImportSegment {
     }
 
     /// As [`map_window`](Self::map_window), at an address of the caller's choice, a
-    /// multiple of the page size. Whatever is mapped there is replaced.
+    /// multiple of the page size. Whatever is mapped there is replaced, but not by a call that
+    /// fails; for that, both exist for a moment: there must be address space, and room in the
+    /// limits of mappings, for one more.
     ///
     /// # Safety
     ///

@@ -120,6 +120,7 @@ mod id;
 mod import;
 mod ioctl;
 mod mapping;
+mod replace;
 mod room;
 mod scatter;
 mod segment_ids;

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
+use nix::errno::Errno;
 use nix::libc::off_t;
 use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 use rsm_sys::rsm_import_prefault;
@@ -13,6 +14,7 @@ use crate::barrier::Barrier;
 use crate::buffer::page_size;
 use crate::error::{Error, Result, Status};
 use crate::ioctl;
+use crate::replace::replace;
 use crate::shared::{Access, SharedBytes};
 use crate::signal::Signal;
 use crate::status_table::Liveness;
@@ -76,13 +78,22 @@ impl Mapping {
         let mut protection = ProtFlags::PROT_NONE;
         protection.set(ProtFlags::PROT_READ, access.can_read());
         protection.set(ProtFlags::PROT_WRITE, access.can_write());
-        let mut flags = MapFlags::MAP_SHARED;
-        flags.set(MapFlags::MAP_FIXED, at.is_some());
         let file_offset = off_t::try_from(offset).map_err(|_| Error::Rsm(Status::BadLength))?;
-        // SAFETY: a new mapping, at an address of the kernel's choice or the caller's.
-        let base = unsafe { mmap(at, length, protection, flags, import, file_offset) }
-            .map_err(Error::map)?
-            .cast();
+        let map = |at, how| {
+            let flags = MapFlags::MAP_SHARED | how;
+            // SAFETY: a new mapping, where there is none.
+            unsafe { mmap(at, length, protection, flags, import, file_offset) }
+        };
+        let anywhere = || map(None, MapFlags::empty());
+        let base = match at {
+            None => anywhere(),
+            Some(address) => match map(at, MapFlags::MAP_FIXED_NOREPLACE) {
+                // SAFETY: promised by the caller.
+                Err(Errno::EEXIST) => unsafe { replace(address, length, anywhere) },
+                result => result,
+            },
+        };
+        let base = base.map_err(Error::map)?.cast();
         Ok(Self {
             base,
             len,

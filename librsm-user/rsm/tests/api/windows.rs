@@ -103,6 +103,29 @@ fn at_an_address_of_ones_choice() {
 }
 
 #[test]
+fn what_is_there_outlives_a_failure() {
+    let books = Books::open();
+    let scene = Scene::new(2);
+    let place = Map::anonymous(2 * PAGE);
+    place.store(PAGE, 1);
+    let address = NonZeroUsize::new(place.addr() as usize).expect("not null");
+    // SAFETY: nobody uses the map but this test, which wants it to stay.
+    let map = || unsafe {
+        scene
+            .import
+            .map_window_at(address, 0, 2 * PAGE, Access::Read)
+    };
+    let limit = Knob::parameter("max_import_mappings", 1);
+    let other = scene.import.map().expect("map");
+    assert_eq!(refused(map()), Status::InsufficientResources);
+    assert_eq!(place.load(PAGE), 1);
+    drop(other);
+    assert_eq!(map().map(drop), Ok(()), "and one is not too many");
+    drop((limit, scene, place));
+    books.balance();
+}
+
+#[test]
 fn lengths_need_not_be_pages() {
     let scene = Scene::new(2);
     let window = scene
