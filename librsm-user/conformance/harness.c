@@ -380,10 +380,9 @@ static void on_fault(int signal)
 	siglongjmp(after_fault, signal);
 }
 
-static int access_fault(volatile unsigned char *address, int is_store)
+int fault_in(void (*work)(void *), void *argument)
 {
 	struct sigaction action, segv, bus;
-	volatile unsigned char byte = 0;
 	int signal;
 
 	memset(&action, 0, sizeof(action));
@@ -391,25 +390,33 @@ static int access_fault(volatile unsigned char *address, int is_store)
 	sigaction(SIGSEGV, &action, &segv);
 	sigaction(SIGBUS, &action, &bus);
 	signal = sigsetjmp(after_fault, 1);
-	if (signal == 0) {
-		if (is_store)
-			*address = byte;
-		else
-			byte = *address;
-	}
+	if (signal == 0)
+		work(argument);
 	sigaction(SIGSEGV, &segv, NULL);
 	sigaction(SIGBUS, &bus, NULL);
 	return signal;
 }
 
+static void load(void *address)
+{
+	volatile unsigned char byte = *(volatile unsigned char *)address;
+
+	(void)byte;
+}
+
+static void store(void *address)
+{
+	*(volatile unsigned char *)address = 0;
+}
+
 int load_fault(const volatile void *address)
 {
-	return access_fault((volatile unsigned char *)(uintptr_t)address, 0);
+	return fault_in(load, (void *)(uintptr_t)address);
 }
 
 int store_fault(volatile void *address)
 {
-	return access_fault(address, 1);
+	return fault_in(store, (void *)(uintptr_t)address);
 }
 
 /* ---------------------------------------------------------------- descriptors */

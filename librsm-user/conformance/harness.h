@@ -165,6 +165,9 @@ unsigned char *new_memory(size_t length);
 void fill(volatile unsigned char *memory, size_t length, unsigned seed);
 int is_filled(const volatile unsigned char *memory, size_t length, unsigned seed);
 
+/* Whether work(argument) raises SIGSEGV or SIGBUS, whose handler jumps out of it: which, or 0. */
+int fault_in(void (*work)(void *), void *argument);
+
 /* Whether a load (store) at this address raises a signal: which, or 0. */
 int load_fault(const volatile void *address);
 int store_fault(volatile void *address);

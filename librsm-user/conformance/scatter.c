@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* putv and getv: B13, and section 6.7. */
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "segments.h"
 
@@ -356,6 +358,37 @@ static void no_local_address(void)
 	}
 }
 
+static vector_call faulting_call;
+
+static void call_with(void *request)
+{
+	faulting_call(request);
+}
+
+/* A signal handler that jumps out of the call that maps the handle. */
+static void left_by_a_jump(void)
+{
+	unsigned char *nothing = new_memory(PS);
+	struct request request;
+	struct pair pair;
+	int i;
+
+	make_pair(&pair);
+	NEED(mprotect(nothing, PS, PROT_NONE) == 0);
+	for (BOTH(i)) {
+		make_request(&request, connect_to(pair.id, RSM_PERM_RDWR), 2);
+		request.entries[1].local.vaddr = (char *)nothing;
+		faulting_call = calls[i];
+		CHECK(fault_in(call_with, &request.sg) == SIGSEGV);
+		CHECK(is_moved(&request, pair.memory, 0));
+		/* Nothing was left locked. */
+		EXPECT(RSM_SUCCESS, rsm_memseg_import_unmap(request.sg.remote_handle));
+		request.sg.io_request_count = 1;
+		EXPECT(RSM_SUCCESS, calls[i](&request.sg));
+		EXPECT(RSM_SUCCESS, rsm_memseg_import_disconnect(request.sg.remote_handle));
+	}
+}
+
 const struct check scatter_checks[] = {
 	{ "T204", "putv, getv: no request", t204, 0 },
 	{ "T206", "putv, getv: no entries, too many", t206, 0 },
@@ -374,6 +407,7 @@ const struct check scatter_checks[] = {
 	{ "putv.signal", "putv: no signal after a failure", failed_without_signal, 0 },
 	{ "putv.residual", "putv, getv: nothing was begun", residual_of_all, 0 },
 	{ "putv.local", "putv, getv: no local address", no_local_address, 0 },
+	{ "6.7.jump", "putv, getv: left by a jump when the handle was mapped", left_by_a_jump, 0 },
 	{ "putv.map", "putv: the handle is mapped implicitly", implicit_map, 0 },
 	{ NULL, NULL, NULL, 0 },
 };

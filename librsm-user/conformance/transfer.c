@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* put and get: B12, and section 6.6. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -520,6 +521,38 @@ static void aborted_explicit(void)
 	EXPECT(RSMERR_CONN_ABORTED, rsm_memseg_import_close_barrier(&pair.barrier));
 }
 
+static struct {
+	const struct transfer *transfer;
+	import_t import;
+	void *data;
+} first;
+
+static void move_first(void *unused)
+{
+	(void)unused;
+	move(first.transfer, first.import, 0, first.data, 1);
+}
+
+/* A signal handler that jumps out of the transfer that maps the handle. */
+static void left_by_a_jump(void)
+{
+	rsmapi_barrier_t barrier;
+	struct pair pair;
+
+	make_pair(&pair);
+	first.data = new_memory(PS);
+	NEED(mprotect(first.data, PS, PROT_NONE) == 0);
+	for (EACH(first.transfer)) {
+		first.import = connect_to(pair.id, RSM_PERM_RDWR);
+		init_barrier(first.import, &barrier);
+		CHECK(fault_in(move_first, NULL) == SIGSEGV);
+		/* Nothing was left locked. */
+		EXPECT(RSM_SUCCESS, rsm_memseg_import_unmap(first.import));
+		moves(RSM_SUCCESS, first.transfer, first.import, 0, words, 1);
+		EXPECT(RSM_SUCCESS, rsm_memseg_import_disconnect(first.import));
+	}
+}
+
 const struct check transfer_checks[] = {
 	{ "T178", "put, get: no handle, first of all", t178, 0 },
 	{ "T179", "put, get: no data, even if none is to be moved", t179, 0 },
@@ -542,6 +575,7 @@ const struct check transfer_checks[] = {
 	{ "T201", "put: against unpublish, what was reported good is there", t201, 0 },
 	{ "T202", "put, get: the handle is mapped implicitly", t202, 0 },
 	{ "T203", "put, get: eight threads, one handle", t203, 0 },
+	{ "6.6.jump", "put, get: left by a jump when the handle was mapped", left_by_a_jump, 0 },
 	{ "put_get.3", "put, get: data not aligned to the element", transfer_3, 0 },
 	{ "put_get.9", "put, get: the range before the barrier", transfer_9, 0 },
 	{ "C3", "put, get: aborted, without a barrier", aborted_without_barrier, 0 },

@@ -55,14 +55,17 @@ impl Import {
         self.mapping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For a transfer, which makes the mapping if there is none: who maps explicitly at the
-    /// same time must know who was first before it replaces what is at a fixed address.
-    #[inline]
-    pub(crate) fn lock_unmapped(&self) -> Option<MutexGuard<'_, ()>> {
-        match self.segment.window_kind() {
-            Some(_) => None,
-            None => Some(self.lock_mapping()),
-        }
+    /// Makes the mapping for a transfer that finds none, if `check` has nothing against it. Who
+    /// maps explicitly at the same time must know who was first before it replaces what is
+    /// at a fixed address.
+    ///
+    /// The transfer itself comes when nothing is locked any more: a fault in the caller's memory
+    /// may end in a handler that never returns.
+    #[cold]
+    pub(crate) fn map_first(&self, check: impl FnOnce(&ImportSegment) -> Result<()>) -> Result<()> {
+        let _locked = self.lock_mapping();
+        check(&self.segment)?;
+        self.segment.window().map(drop)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_int, c_ulong};
 use std::slice;
 
-use rsm::{GetEntry, Post, PutEntry, Result, ScatterError, Status, MAX_ENTRIES};
+use rsm::{Error, GetEntry, Post, PutEntry, Result, ScatterError, Status, MAX_ENTRIES};
 
 use crate::abi::{
     rsm_iovec_t, rsm_localmemory_handle_t, rsm_scat_gath_t, rsmapi_controller_handle_t,
@@ -53,6 +53,12 @@ impl<'a> Request<'a> {
             // SAFETY: promised by the caller.
             return unsafe { fail_all(sg_io, Status::BadAddr) };
         }
+        if import.segment.window_kind().is_none() {
+            if let Err(error) = import.map_first(|_| Ok(())) {
+                // SAFETY: promised by the caller.
+                return unsafe { fail_all(sg_io, error) };
+            }
+        }
         let post = match request.flags & RSM_SIGPOST_NO_ACCUMULATE {
             0 => Post::Accumulate,
             _ => Post::NoAccumulate,
@@ -94,10 +100,10 @@ fn local(entry: &rsm_iovec_t) -> Result<*mut u8> {
 /// # Safety
 ///
 /// `sg_io` must be a request.
-unsafe fn fail_all<T>(sg_io: *mut rsm_scat_gath_t, status: Status) -> Result<T> {
+unsafe fn fail_all<T>(sg_io: *mut rsm_scat_gath_t, error: impl Into<Error>) -> Result<T> {
     // SAFETY: promised by the caller.
     unsafe { (*sg_io).io_residual_count = (*sg_io).io_request_count };
-    fail(status)
+    Err(error.into())
 }
 
 /// Stores how many entries are left.
@@ -118,7 +124,6 @@ pub unsafe extern "C" fn rsm_memseg_import_putv(sg_io: *mut rsm_scat_gath_t) -> 
         // SAFETY: the caller passes a request, and vouches for the memory in its entries.
         unsafe {
             let request = Request::of(sg_io)?;
-            let _locked = request.import.lock_unmapped();
             let entries = request.entries.iter().map(|entry| {
                 let (len, at) = (entry.transfer_length, entry.remote_offset);
                 Ok(PutEntry::from_raw(local(entry)?, len, at))
@@ -137,7 +142,6 @@ pub unsafe extern "C" fn rsm_memseg_import_getv(sg_io: *mut rsm_scat_gath_t) -> 
         // SAFETY: as above.
         unsafe {
             let request = Request::of(sg_io)?;
-            let _locked = request.import.lock_unmapped();
             let entries = request.entries.iter().map(|entry| {
                 let (len, at) = (entry.transfer_length, entry.remote_offset);
                 Ok(GetEntry::from_raw(local(entry)?, len, at))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Put and get. Once there is a mapping they find the handle's slot, compare, copy, and in
 //! implicit mode read the connection's slot: no lock, no system call. The first one makes the
-//! mapping, under the import's lock.
+//! mapping beforehand, under the import's lock.
 
 use std::ffi::{c_int, c_ulong, c_void};
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::abi::rsm_memseg_import_handle_t;
 use crate::import::Import;
 use crate::result::{code, fail};
 
-/// The import, if everything is good that is known before the segment is looked at.
+/// The import, mapped, if everything is good that is known before the segment is looked at.
 ///
 /// # Safety
 ///
@@ -39,6 +39,10 @@ unsafe fn checked<'a, T: Element>(
     let import = unsafe { Import::of(im_memseg)? };
     if import.barrier.load(Ordering::Relaxed).is_null() {
         check_mode(import, offset, count.saturating_mul(size_of::<T>()), access)?;
+    }
+    if import.segment.window_kind().is_none() {
+        let len = count.saturating_mul(size_of::<T>());
+        import.map_first(|segment| segment.check_transfer(access, offset, len))?;
     }
     Ok(import)
 }
@@ -69,7 +73,6 @@ unsafe fn put<T: Element>(
         // SAFETY: the caller does not disconnect it meanwhile, and vouches for `from`.
         unsafe {
             let import = checked(im_memseg, offset, from, count, Access::Write)?;
-            let _locked = import.lock_unmapped();
             import.segment.put_raw(offset, from, count)
         }
     };
@@ -91,7 +94,6 @@ unsafe fn get<T: Element>(
         // SAFETY: the caller does not disconnect it meanwhile, and vouches for `into`.
         unsafe {
             let import = checked(im_memseg, offset, into, count, Access::Read)?;
-            let _locked = import.lock_unmapped();
             import.segment.get_raw(offset, into, count)
         }
     };
