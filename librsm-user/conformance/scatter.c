@@ -358,6 +358,32 @@ static void no_local_address(void)
 	}
 }
 
+/* A connection that is for signals only. */
+static void without_rights(void)
+{
+	struct request request;
+	struct pair pair;
+	int i;
+
+	make_pair_of(&pair, 0, RSM_PERM_NONE);
+	for (BOTH(i)) {
+		make_request(&request, pair.import, 2);
+		EXPECT(RSMERR_PERM_DENIED, calls[i](&request.sg));
+		CHECK(request.sg.io_residual_count == 2);
+		/* What is wrong with an entry itself comes before. */
+		request.entries[0].io_type = 3;
+		EXPECT(RSMERR_BAD_SGIO, calls[i](&request.sg));
+		EXPECT(RSMERR_SEG_NOT_MAPPED, rsm_memseg_import_unmap(pair.import));
+	}
+	CHECK(is_filled(pair.memory, L, 0));
+	EXPECT(RSM_SUCCESS, rsm_memseg_export_unpublish(pair.segment));
+	for (BOTH(i)) {
+		make_request(&request, pair.import, 2);
+		EXPECT(RSMERR_CONN_ABORTED, calls[i](&request.sg));
+		CHECK(request.sg.io_residual_count == 2);
+	}
+}
+
 static vector_call faulting_call;
 
 static void call_with(void *request)
@@ -407,6 +433,7 @@ const struct check scatter_checks[] = {
 	{ "putv.signal", "putv: no signal after a failure", failed_without_signal, 0 },
 	{ "putv.residual", "putv, getv: nothing was begun", residual_of_all, 0 },
 	{ "putv.local", "putv, getv: no local address", no_local_address, 0 },
+	{ "putv.rights", "putv, getv: a connection without rights", without_rights, 0 },
 	{ "6.7.jump", "putv, getv: left by a jump when the handle was mapped", left_by_a_jump, 0 },
 	{ "putv.map", "putv: the handle is mapped implicitly", implicit_map, 0 },
 	{ NULL, NULL, NULL, 0 },

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_int, c_ulong};
 use std::slice;
 
-use rsm::{Error, GetEntry, Post, PutEntry, Result, ScatterError, Status, MAX_ENTRIES};
+use rsm::{Access, Error, GetEntry, Post, PutEntry, Result, ScatterError, Status, MAX_ENTRIES};
 
 use crate::abi::{
     rsm_iovec_t, rsm_localmemory_handle_t, rsm_scat_gath_t, rsmapi_controller_handle_t,
@@ -53,7 +53,8 @@ impl<'a> Request<'a> {
             // SAFETY: promised by the caller.
             return unsafe { fail_all(sg_io, Status::BadAddr) };
         }
-        if import.segment.window_kind().is_none() {
+        // Without any rights there is nothing to map, and the first entry says what is wrong.
+        if import.segment.window_kind().is_none() && import.segment.access() != Access::None {
             if let Err(error) = import.map_first(|_| Ok(())) {
                 // SAFETY: promised by the caller.
                 return unsafe { fail_all(sg_io, error) };

@@ -427,8 +427,13 @@ impl ImportSegment {
         if count == 0 || count > MAX_ENTRIES {
             return Err(failed(count)(Error::Rsm(Status::BadSgio)));
         }
-        // Not until there is a window can an entry be what is wrong.
-        self.window().map_err(failed(count))?;
+        // Not until there is a window can an entry be what is wrong. A connection without
+        // rights never has one.
+        match self.access() {
+            Access::None => self.check_transfer(Access::None, 0, 0),
+            _ => self.window().map(drop),
+        }
+        .map_err(failed(count))?;
         for (done, entry) in entries.enumerate() {
             entry.and_then(&transfer).map_err(failed(count - done))?;
         }

@@ -112,6 +112,10 @@ fn failures_say_how_far_it_went() {
     let writer = scene.connect(Access::Write);
     let result = writer.getv(&mut [GetEntry::new(&mut [0], 0)], None);
     assert_eq!(result, failure(Status::PermDenied, 1));
+    let neither = scene.connect(Access::None);
+    assert_eq!(neither.putv(&[entry], None), failure(Status::PermDenied, 1));
+    let result = neither.getv(&mut [GetEntry::new(&mut [0], 0)], None);
+    assert_eq!(result, failure(Status::PermDenied, 1));
 
     // SAFETY: made of slices.
     let result = unsafe {
