@@ -384,6 +384,38 @@ static void without_rights(void)
 	}
 }
 
+/* The range of an entry, of the segment or of what is mapped, comes before the rights. */
+static void range_before_rights(void)
+{
+	static const rsm_permission_t other[] = { RSM_PERM_READ, RSM_PERM_WRITE };
+	struct request request;
+	struct pair pair;
+	import_t mapped;
+	void *address = NULL;
+	int i;
+
+	make_pair(&pair);
+	for (BOTH(i)) {
+		make_request(&request, connect_to(pair.id, other[i]), 2);
+		request.entries[0].remote_offset = L - 7;
+		EXPECT(RSMERR_BAD_OFFSET, calls[i](&request.sg));
+		request.entries[0].remote_offset = 0;
+		EXPECT(RSMERR_PERM_DENIED, calls[i](&request.sg));
+		/* Rights of the mapping. */
+		mapped = connect_to(pair.id, RSM_PERM_RDWR);
+		EXPECT(RSM_SUCCESS, rsm_memseg_import_map(mapped, &address, RSM_MAP_NONE, other[i], (off_t)PS, PS));
+		make_request(&request, mapped, 1);
+		EXPECT(RSMERR_BAD_OFFSET, calls[i](&request.sg));
+		request.entries[0].remote_offset = PS;
+		EXPECT(RSMERR_PERM_DENIED, calls[i](&request.sg));
+		/* None at all. */
+		make_request(&request, connect_to(pair.id, RSM_PERM_NONE), 1);
+		request.entries[0].remote_offset = L;
+		EXPECT(RSMERR_BAD_OFFSET, calls[i](&request.sg));
+	}
+	CHECK(is_filled(pair.memory, L, 0));
+}
+
 static vector_call faulting_call;
 
 static void call_with(void *request)
@@ -434,6 +466,7 @@ const struct check scatter_checks[] = {
 	{ "putv.residual", "putv, getv: nothing was begun", residual_of_all, 0 },
 	{ "putv.local", "putv, getv: no local address", no_local_address, 0 },
 	{ "putv.rights", "putv, getv: a connection without rights", without_rights, 0 },
+	{ "putv.order", "putv, getv: the range of an entry before the rights", range_before_rights, 0 },
 	{ "6.7.jump", "putv, getv: left by a jump when the handle was mapped", left_by_a_jump, 0 },
 	{ "putv.map", "putv: the handle is mapped implicitly", implicit_map, 0 },
 	{ NULL, NULL, NULL, 0 },

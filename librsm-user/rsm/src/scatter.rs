@@ -298,7 +298,8 @@ impl From<ScatterError> for Error {
 /// to [`MAX_ENTRIES`] of them, and fails with [`Status::BadSgio`] otherwise. In either
 /// [mode](Self::mode) it fails with [`Status::ConnAborted`] if the connection was lost
 /// before everything was transferred. Other failures are those of [`put`](Self::put)
-/// and [`get`](Self::get).
+/// and [`get`](Self::get), but an entry beyond the window is [`Status::BadOffset`] whether
+/// or not it is permitted.
 impl ImportSegment {
     /// Puts all entries, then posts an event to the exporter if `post` says so.
     ///
@@ -375,7 +376,7 @@ impl ImportSegment {
         post: Option<Post>,
     ) -> Result<(), ScatterError> {
         self.scatter(entries, post, |entry| {
-            let to = self.place(entry.remote_offset, entry.len, Access::Write)?;
+            let to = self.place_entry(entry.remote_offset, entry.len, Access::Write)?;
             // SAFETY: the range is mapped and writable; the entry vouches for the rest.
             unsafe { copy::to_shared(to, entry.local, entry.len) };
             Ok(())
@@ -409,7 +410,7 @@ impl ImportSegment {
         post: Option<Post>,
     ) -> Result<(), ScatterError> {
         self.scatter(entries, post, |entry| {
-            let from = self.place(entry.remote_offset, entry.len, Access::Read)?;
+            let from = self.place_entry(entry.remote_offset, entry.len, Access::Read)?;
             // SAFETY: the range is mapped and readable; the entry vouches for the rest.
             unsafe { copy::from_shared(entry.local, from, entry.len) };
             Ok(())

@@ -309,6 +309,16 @@ impl ImportSegment {
         }
     }
 
+    /// As [`place`](Self::place), for an entry of several: that it is out of range comes before
+    /// what is not permitted.
+    #[inline]
+    pub(crate) fn place_entry(&self, offset: usize, len: usize, access: Access) -> Result<*mut u8> {
+        self.place(offset, len, access).map_err(|error| {
+            let range = self.check_transfer(Access::None, offset, len);
+            range.err().unwrap_or(error)
+        })
+    }
+
     #[cold]
     fn place_at_first(&self, offset: usize, len: usize, access: Access) -> Result<*mut u8> {
         self.check_unmapped(access, offset, len)?;

@@ -112,8 +112,11 @@ fn failures_say_how_far_it_went() {
     let writer = scene.connect(Access::Write);
     let result = writer.getv(&mut [GetEntry::new(&mut [0], 0)], None);
     assert_eq!(result, failure(Status::PermDenied, 1));
+    let beyond = PutEntry::new(b"x", PAGE);
+    assert_eq!(reader.putv(&[beyond], None), failure(Status::BadOffset, 1));
     let neither = scene.connect(Access::None);
     assert_eq!(neither.putv(&[entry], None), failure(Status::PermDenied, 1));
+    assert_eq!(neither.putv(&[beyond], None), failure(Status::BadOffset, 1));
     let result = neither.getv(&mut [GetEntry::new(&mut [0], 0)], None);
     assert_eq!(result, failure(Status::PermDenied, 1));
 
