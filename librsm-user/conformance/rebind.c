@@ -54,6 +54,16 @@ static void t109(void)
 	CHECK(get_is(pair.import, 0));
 }
 
+static void rebind_2(void)
+{
+	export_t segment = export_memory(new_memory(L), L, RSM_ALLOW_REBIND);
+	void *import = connect_to(publish(segment), RSM_PERM_RDWR);
+
+	/* The address before the kind of the handle, the kind before all else. */
+	EXPECT(RSMERR_BAD_ADDR, rsm_memseg_export_rebind(import, NULL, 0, L));
+	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_rebind(import, new_memory(L), 0, PS));
+}
+
 static export_t inherited;
 
 static void rebinding_child(int line)
@@ -240,6 +250,7 @@ const struct check rebind_checks[] = {
 	{ "T118", "rebind: existing mappings show the new memory", t118, 0 },
 	{ "T119", "rebind: barriers do not fail", t119, 0 },
 	{ "T121", "rebind: before publish", t121, 0 },
+	{ "rebind.2", "rebind: no address, of an import", rebind_2, 0 },
 	{ "rebind.10", "rebind: limit of locked memory; nothing changes (C7)", rebind_10, AS_ROOT },
 	{ "rebind.charge", "rebind: the old memory's charge is returned", rebind_charge, AS_ROOT },
 	{ "rebind.off", "rebind: the offset is ignored", rebind_off, 0 },

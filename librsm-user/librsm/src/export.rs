@@ -144,9 +144,13 @@ pub unsafe extern "C" fn rsm_memseg_export_rebind(
     length: usize,
 ) -> c_int {
     entry(|| {
+        if memseg.is_null() {
+            return fail(Status::BadSegHndl);
+        }
+        let memory = memory(vaddr, length)?;
         // SAFETY: the caller does not destroy it meanwhile.
         let export = unsafe { Export::of(memseg)? };
-        export.segment().rebind(memory(vaddr, length)?)?;
+        export.segment().rebind(memory)?;
         Ok(())
     })
 }
