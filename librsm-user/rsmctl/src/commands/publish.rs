@@ -24,6 +24,9 @@ use crate::units;
 /// How often it is looked whether the segment still lives.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Most events that are taken before it is looked for anything else.
+const EVENTS: usize = 64;
+
 pub fn run(options: &cli::Publish, json: bool) -> Result<()> {
     let input = Input::open(&options.file)?;
     let name = input.name.clone();
@@ -107,13 +110,13 @@ fn time(left: Option<Duration>) -> PollTimeout {
     PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO)
 }
 
-/// Takes all events there are; is that the end?
+/// Takes the events that are there, but not for ever: anybody may post them, faster than they
+/// can be taken. Is that the end?
 fn take_events(options: &cli::Publish, segment: &ExportSegment) -> Result<bool> {
     let failed = |error| Failure::rsm("cannot take an event", error);
-    let mut any = false;
-    loop {
+    for _ in 0..EVENTS {
         match segment.signal().try_wait() {
-            Ok(true) => any = true,
+            Ok(true) => {}
             Ok(false) => break,
             Err(error) if error.status() == Status::Interrupted => continue,
             Err(error) => return Err(failed(error)),
@@ -121,8 +124,11 @@ fn take_events(options: &cli::Publish, segment: &ExportSegment) -> Result<bool> 
         if options.relay {
             segment.signal().post(Post::Accumulate).map_err(failed)?;
         }
+        if options.until_event {
+            return Ok(true);
+        }
     }
-    Ok(any && options.until_event)
+    Ok(false)
 }
 
 /// Fails if the segment has died, which the kernel tells only those who ask: its memory may

@@ -6,14 +6,20 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{kill, signal, SigHandler, Signal};
 use nix::sys::stat::{umask, Mode};
 use nix::unistd::Pid;
+use rsm::{Access, Controller, ImportSegment, Post, SegmentId};
 
-use crate::tool::{command, finish, rsmctl, rsmctl_as, Publisher, TempFile, ALICE, BOB, ROOT};
+use crate::tool::{
+    command, finish, rsmctl, rsmctl_as, wait_until, Publisher, TempFile, ALICE, BOB, ROOT,
+};
 
 /// With little memory to lock.
 fn limited(command: &mut Command, bytes: u64) -> &mut Command {
@@ -180,6 +186,51 @@ fn ends_by_an_event() {
     )
     .succeeds();
     publisher.end().succeeds();
+}
+
+/// Two threads that post events to a segment until it is gone, and the connection they use. The
+/// publisher is stopped when this returns, and has many events to take.
+fn flood(publisher: &Publisher) -> (ImportSegment, [JoinHandle<()>; 2]) {
+    kill(publisher.pid(), Signal::SIGSTOP).expect("stop");
+    let controller = Controller::open().expect("controller");
+    let id = SegmentId::new(publisher.published.id);
+    let node = controller.local_node();
+    let import = ImportSegment::connect(&controller, node, id, Access::None).expect("connect");
+    let posted = Arc::new(AtomicU32::new(0));
+    let threads = [(); 2].map(|()| {
+        let (signal, posted) = (import.signal().clone(), Arc::clone(&posted));
+        thread::spawn(move || {
+            while signal.post(Post::Accumulate).is_ok() {
+                posted.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    });
+    wait_until("events pile up", || posted.load(Ordering::Relaxed) > 2000);
+    (import, threads)
+}
+
+#[test]
+fn ends_however_many_events_there_are() {
+    for options in [
+        &["--relay"] as &[&str],
+        &["--timeout", "0.5"],
+        &["--until-event"],
+    ] {
+        let mut command = Publisher::command(ROOT, &[&["-", "--mode", "0"], options].concat());
+        let publisher = Publisher::of(&mut command, b"x");
+        let (import, threads) = flood(&publisher);
+        kill(publisher.pid(), Signal::SIGCONT).expect("continue");
+        if options == ["--relay"] {
+            // It is taking them.
+            let patience = Some(Duration::from_secs(150));
+            import.signal().wait(patience).expect("an event");
+            kill(publisher.pid(), Signal::SIGTERM).expect("kill");
+        }
+        publisher.end().succeeds();
+        for thread in threads {
+            thread.join().expect("thread");
+        }
+    }
 }
 
 #[test]
