@@ -7,7 +7,7 @@ use std::ffi::{c_int, c_ulong, c_void};
 use std::sync::atomic::Ordering;
 
 use nix::libc::off_t;
-use rsm::{Access, BarrierMode, Element, Result, Status};
+use rsm::{Access, BarrierMode, Element, ImportSegment, Result, Status};
 
 use crate::abi::rsm_memseg_import_handle_t;
 use crate::import::Import;
@@ -59,13 +59,14 @@ fn check_mode(import: &Import, offset: usize, len: usize, access: Access) -> Res
 
 /// # Safety
 ///
-/// `from` must be valid for reads of that many elements.
+/// `from` must be valid for reads of that many elements, and `put` a put of the crate.
 #[inline(always)]
 unsafe fn put<T: Element>(
     im_memseg: rsm_memseg_import_handle_t,
     offset: off_t,
     from: *const T,
     count: usize,
+    put: unsafe fn(&ImportSegment, usize, *const T, usize) -> Result<()>,
 ) -> c_int {
     // A negative one is beyond the end of any segment.
     let offset = offset as usize;
@@ -73,7 +74,7 @@ unsafe fn put<T: Element>(
         // SAFETY: the caller does not disconnect it meanwhile, and vouches for `from`.
         unsafe {
             let import = checked(im_memseg, offset, from, count, Access::Write)?;
-            import.segment.put_raw(offset, from, count)
+            put(&import.segment, offset, from, count)
         }
     };
     code(work())
@@ -81,20 +82,21 @@ unsafe fn put<T: Element>(
 
 /// # Safety
 ///
-/// `into` must be valid for writes of that many elements.
+/// `into` must be valid for writes of that many elements, and `get` a get of the crate.
 #[inline(always)]
 unsafe fn get<T: Element>(
     im_memseg: rsm_memseg_import_handle_t,
     offset: off_t,
     into: *mut T,
     count: usize,
+    get: unsafe fn(&ImportSegment, usize, *mut T, usize) -> Result<()>,
 ) -> c_int {
     let offset = offset as usize;
     let work = || {
         // SAFETY: the caller does not disconnect it meanwhile, and vouches for `into`.
         unsafe {
             let import = checked(im_memseg, offset, into, count, Access::Read)?;
-            import.segment.get_raw(offset, into, count)
+            get(&import.segment, offset, into, count)
         }
     };
     code(work())
@@ -108,7 +110,15 @@ pub unsafe extern "C" fn rsm_memseg_import_put(
     length: usize,
 ) -> c_int {
     // SAFETY: the caller's memory.
-    unsafe { put::<u8>(im_memseg, offset, src_addr.cast(), length) }
+    unsafe {
+        put(
+            im_memseg,
+            offset,
+            src_addr.cast_const().cast(),
+            length,
+            ImportSegment::put_bytes,
+        )
+    }
 }
 
 #[no_mangle]
@@ -119,7 +129,15 @@ pub unsafe extern "C" fn rsm_memseg_import_get(
     length: usize,
 ) -> c_int {
     // SAFETY: the caller's memory.
-    unsafe { get::<u8>(im_memseg, offset, dst_addr.cast(), length) }
+    unsafe {
+        get(
+            im_memseg,
+            offset,
+            dst_addr.cast(),
+            length,
+            ImportSegment::get_bytes,
+        )
+    }
 }
 
 macro_rules! sized {
@@ -132,7 +150,7 @@ macro_rules! sized {
             rep_cnt: c_ulong,
         ) -> c_int {
             // SAFETY: the caller's memory.
-            unsafe { put(im_memseg, offset, datap.cast_const(), rep_cnt as usize) }
+            unsafe { put(im_memseg, offset, datap.cast_const(), rep_cnt as usize, ImportSegment::put_raw) }
         }
 
         #[no_mangle]
@@ -143,7 +161,7 @@ macro_rules! sized {
             rep_cnt: c_ulong,
         ) -> c_int {
             // SAFETY: the caller's memory.
-            unsafe { get(im_memseg, offset, datap, rep_cnt as usize) }
+            unsafe { get(im_memseg, offset, datap, rep_cnt as usize, ImportSegment::get_raw) }
         }
     )*};
 }

@@ -2,20 +2,21 @@
 //! Copies to and from memory that others change meanwhile.
 //!
 //! Every aligned element of 2, 4 or 8 bytes that lies wholly within a copy is moved in
-//! one access, and elements are moved in ascending order. Alignment is that of the shared
-//! side; the other side may lie anywhere. So one copy does for bytes and for elements of
-//! all sizes.
+//! one access. Alignment is that of the shared side; the other side may lie anywhere.
+//!
+//! A copy of elements moves them in ascending order as well, in words of 8 bytes at most: of
+//! wider accesses the architecture does not say which part is seen first. A copy of bytes is as
+//! wide as the processor can: 16 and 32 bytes, of which no 8 are ever torn at an aligned place.
 //!
 //! On x86-64 the moves are assembly: to the compiler a memory access that it knows nothing
-//! about, as it must be with memory that is not this program's alone. They are as wide as
-//! the processor can: 16 and 32 bytes at aligned places, of which no 8 are ever torn.
+//! about, as it must be with memory that is not this program's alone.
 
 use std::cmp;
 
 /// Longest aligned piece that the short way deals with.
 const WORD: usize = 8;
 
-/// What the long way moves at a time.
+/// What the long way moves at a time where the order is nobody's business.
 const WIDE: usize = 16;
 
 /// Copies `len` bytes into shared memory.
@@ -28,7 +29,7 @@ const WIDE: usize = 16;
 #[inline]
 pub(crate) unsafe fn to_shared(to: *mut u8, from: *const u8, len: usize) {
     // SAFETY: promised by the caller.
-    unsafe { copy(to, from, len, to as usize) }
+    unsafe { copy::<WIDE>(to, from, len, to as usize) }
 }
 
 /// Copies `len` bytes out of shared memory.
@@ -39,22 +40,44 @@ pub(crate) unsafe fn to_shared(to: *mut u8, from: *const u8, len: usize) {
 #[inline]
 pub(crate) unsafe fn from_shared(to: *mut u8, from: *const u8, len: usize) {
     // SAFETY: promised by the caller.
-    unsafe { copy(to, from, len, from as usize) }
+    unsafe { copy::<WIDE>(to, from, len, from as usize) }
 }
 
-/// `place` is the address on the shared side.
+/// Copies `len` bytes of elements into shared memory.
 ///
 /// # Safety
 ///
 /// As for [`to_shared`].
 #[inline]
-unsafe fn copy(to: *mut u8, from: *const u8, len: usize, place: usize) {
+pub(crate) unsafe fn elements_to_shared(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: promised by the caller.
+    unsafe { copy::<WORD>(to, from, len, to as usize) }
+}
+
+/// Copies `len` bytes of elements out of shared memory.
+///
+/// # Safety
+///
+/// As for [`to_shared`].
+#[inline]
+pub(crate) unsafe fn elements_from_shared(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: promised by the caller.
+    unsafe { copy::<WORD>(to, from, len, from as usize) }
+}
+
+/// `place` is the address on the shared side, `STEP` the long way's, [`WORD`] or [`WIDE`].
+///
+/// # Safety
+///
+/// As for [`to_shared`].
+#[inline]
+unsafe fn copy<const STEP: usize>(to: *mut u8, from: *const u8, len: usize, place: usize) {
     if len == WORD && place % WORD == 0 {
         // SAFETY: promised by the caller.
         unsafe { arch::move_8(to, from) }
     } else {
         // SAFETY: promised by the caller.
-        unsafe { copy_any(to, from, len, place) }
+        unsafe { copy_any::<STEP>(to, from, len, place) }
     }
 }
 
@@ -62,14 +85,18 @@ unsafe fn copy(to: *mut u8, from: *const u8, len: usize, place: usize) {
 ///
 /// As for [`to_shared`].
 #[inline(never)]
-unsafe fn copy_any(to: *mut u8, from: *const u8, len: usize, place: usize) {
+unsafe fn copy_any<const STEP: usize>(to: *mut u8, from: *const u8, len: usize, place: usize) {
     // SAFETY: the three parts are the whole, in order.
     unsafe {
-        let head = cmp::min(place.wrapping_neg() % WIDE, len);
+        let head = cmp::min(place.wrapping_neg() % STEP, len);
         pieces(to, from, head, place);
-        let wide = (len - head) & !(WIDE - 1);
-        arch::move_wide(to.add(head), from.add(head), wide);
-        let done = head + wide;
+        let long = (len - head) & !(STEP - 1);
+        if STEP == WIDE {
+            arch::move_wide(to.add(head), from.add(head), long);
+        } else {
+            arch::move_words(to.add(head), from.add(head), long);
+        }
+        let done = head + long;
         pieces(
             to.add(done),
             from.add(done),
@@ -137,6 +164,33 @@ mod arch {
         move_2 reg ":x";
         move_4 reg ":e";
         move_8 reg ":r";
+    }
+
+    /// One word after the other. `len` is a multiple of 8.
+    ///
+    /// # Safety
+    ///
+    /// As for `to_shared`, and the shared side must be aligned to 8 bytes.
+    #[inline]
+    pub(super) unsafe fn move_words(to: *mut u8, from: *const u8, len: usize) {
+        if len == 0 {
+            return;
+        }
+        // SAFETY: the index runs from `-len` to 0, seen from the ends.
+        unsafe {
+            asm!(
+                "2:",
+                "mov {word}, [{from} + {i}]",
+                "mov [{to} + {i}], {word}",
+                "add {i}, 8",
+                "jnz 2b",
+                from = in(reg) from.add(len),
+                to = in(reg) to.add(len),
+                i = inout(reg) (len as isize).wrapping_neg() => _,
+                word = out(reg) _,
+                options(nostack),
+            );
+        }
     }
 
     /// From here on 32 bytes at a time are worth the question whether they can be had.
@@ -286,10 +340,12 @@ mod arch {
         move_8 AtomicU64 u64;
     }
 
+    pub(super) use move_words as move_wide;
+
     /// # Safety
     ///
-    /// As for `to_shared`, and the shared side must be aligned to 16 bytes.
-    pub(super) unsafe fn move_wide(to: *mut u8, from: *const u8, len: usize) {
+    /// As for `to_shared`, and the shared side must be aligned to 8 bytes.
+    pub(super) unsafe fn move_words(to: *mut u8, from: *const u8, len: usize) {
         for at in (0..len).step_by(8) {
             // SAFETY: a part of what the caller vouches for.
             unsafe { move_8(to.add(at), from.add(at)) }
@@ -299,11 +355,27 @@ mod arch {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
+    use nix::sys::mman::{mmap_anonymous, mprotect, MapFlags, ProtFlags};
+    use nix::sys::resource::{setrlimit, Resource};
+    use nix::sys::signal::Signal;
+    use nix::sys::wait::{waitpid, WaitStatus};
+    use nix::unistd::{fork, ForkResult};
+
     use super::*;
+    use crate::buffer::page_size;
 
     /// Both directions, at every alignment of either side, for lengths around every limit.
     #[test]
     fn every_byte_and_no_other() {
+        every_byte(to_shared, from_shared);
+        every_byte(elements_to_shared, elements_from_shared);
+    }
+
+    type Copy = unsafe fn(*mut u8, *const u8, usize);
+
+    fn every_byte(to_shared: Copy, from_shared: Copy) {
         let lengths = (0..200).chain([255, 256, 300, 511, 512, 513, 640, 1000, 4096]);
         for len in lengths {
             let pattern: Vec<u8> = (0..len + 64).map(|at| (at * 7 + 1) as u8).collect();
@@ -326,6 +398,52 @@ mod tests {
                     assert!(back[..local].iter().all(|&byte| byte == 0));
                     assert!(back[local + len..].iter().all(|&byte| byte == 0));
                 }
+            }
+        }
+    }
+
+    /// A page that children share, and one behind it with this protection.
+    fn pages(second: ProtFlags) -> *mut u8 {
+        let len = NonZeroUsize::new(2 * page_size()).unwrap();
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: new memory, of which the second half is protected.
+        unsafe {
+            let pages = mmap_anonymous(None, len, protection, MapFlags::MAP_SHARED).unwrap();
+            mprotect(pages.byte_add(page_size()), page_size(), second).unwrap();
+            pages.cast().as_ptr()
+        }
+    }
+
+    /// Who dies of the first element that cannot be accessed has moved all before it.
+    #[test]
+    #[cfg(not(miri))]
+    fn elements_one_after_the_other() {
+        let page = page_size();
+        let shared = pages(ProtFlags::PROT_NONE);
+        let local = pages(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
+        for len in [2, 8, 24, 34, 500, 1000, 1008, 1016, 1024] {
+            let edge = shared.wrapping_add(page - len);
+            for (copy, to, from) in [
+                (elements_to_shared as Copy, edge, local),
+                (elements_from_shared, local, edge),
+            ] {
+                // SAFETY: in the first pages; the child does nothing but the copy.
+                let moved = unsafe {
+                    to.write_bytes(0, len);
+                    from.write_bytes(1, len);
+                    let child = match fork().unwrap() {
+                        ForkResult::Parent { child } => child,
+                        ForkResult::Child => {
+                            let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+                            copy(to, from, page);
+                            nix::libc::_exit(0)
+                        }
+                    };
+                    let end = waitpid(child, None).unwrap();
+                    assert!(matches!(end, WaitStatus::Signaled(_, Signal::SIGSEGV, _)));
+                    std::slice::from_raw_parts(to, len)
+                };
+                assert!(moved.iter().all(|&byte| byte == 1), "{len}: {moved:?}");
             }
         }
     }

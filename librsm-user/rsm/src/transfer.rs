@@ -51,21 +51,24 @@ elements! { u8 u16 u32 u64 }
 ///   before the transfer was complete. What was got is to be thrown away then.
 ///
 /// Before the last nothing has been moved. Aligned elements of 2, 4 and 8 bytes are not
-/// torn, by whatever call they are moved.
+/// torn, by whatever call they are moved. `put` and `get` move bytes in any order; calls with a
+/// size in the name move one element after the other.
 impl ImportSegment {
     /// Copies `from` into the segment at `offset`.
     #[inline]
     pub fn put(&self, offset: usize, from: &[u8]) -> Result<()> {
-        self.put8(offset, from)
+        // SAFETY: as long as it says, and nobody changes it meanwhile.
+        unsafe { self.put_bytes(offset, from.as_ptr(), from.len()) }
     }
 
     /// Copies `into.len()` bytes from `offset` out of the segment.
     #[inline]
     pub fn get(&self, offset: usize, into: &mut [u8]) -> Result<()> {
-        self.get8(offset, into)
+        // SAFETY: as long as it says, and ours alone.
+        unsafe { self.get_bytes(offset, into.as_mut_ptr(), into.len()) }
     }
 
-    /// Puts elements of 8 bits, in ascending order, each with one access. `offset` is in
+    /// Puts elements of 8 bits: none is seen before one in front of it. `offset` is in
     /// bytes. Otherwise as [`put`](Self::put).
     ///
     /// ```no_run
@@ -87,7 +90,7 @@ impl ImportSegment {
         unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
     }
 
-    /// Gets elements of 8 bits, in ascending order, each with one access. `offset` is in
+    /// Gets elements of 8 bits: none is seen before one in front of it. `offset` is in
     /// bytes. Otherwise as [`get`](Self::get).
     ///
     /// For an example see [`put8`](Self::put8).
@@ -97,7 +100,7 @@ impl ImportSegment {
         unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
     }
 
-    /// Puts elements of 16 bits, in ascending order, each with one access. `offset` is in
+    /// Puts elements of 16 bits: none is seen before one in front of it. `offset` is in
     /// bytes, a multiple of 2. Otherwise as [`put`](Self::put).
     ///
     /// ```no_run
@@ -119,7 +122,7 @@ impl ImportSegment {
         unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
     }
 
-    /// Gets elements of 16 bits, in ascending order, each with one access. `offset` is in
+    /// Gets elements of 16 bits: none is seen before one in front of it. `offset` is in
     /// bytes, a multiple of 2. Otherwise as [`get`](Self::get).
     ///
     /// For an example see [`put16`](Self::put16).
@@ -129,7 +132,7 @@ impl ImportSegment {
         unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
     }
 
-    /// Puts elements of 32 bits, in ascending order, each with one access. `offset` is in
+    /// Puts elements of 32 bits: none is seen before one in front of it. `offset` is in
     /// bytes, a multiple of 4. Otherwise as [`put`](Self::put).
     ///
     /// ```no_run
@@ -151,7 +154,7 @@ impl ImportSegment {
         unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
     }
 
-    /// Gets elements of 32 bits, in ascending order, each with one access. `offset` is in
+    /// Gets elements of 32 bits: none is seen before one in front of it. `offset` is in
     /// bytes, a multiple of 4. Otherwise as [`get`](Self::get).
     ///
     /// For an example see [`put32`](Self::put32).
@@ -161,7 +164,7 @@ impl ImportSegment {
         unsafe { self.get_raw(offset, into.as_mut_ptr(), into.len()) }
     }
 
-    /// Puts elements of 64 bits, in ascending order, each with one access. `offset` is in
+    /// Puts elements of 64 bits: none is seen before one in front of it. `offset` is in
     /// bytes, a multiple of 8. Otherwise as [`put`](Self::put).
     ///
     /// ```no_run
@@ -183,7 +186,7 @@ impl ImportSegment {
         unsafe { self.put_raw(offset, from.as_ptr(), from.len()) }
     }
 
-    /// Gets elements of 64 bits, in ascending order, each with one access. `offset` is in
+    /// Gets elements of 64 bits: none is seen before one in front of it. `offset` is in
     /// bytes, a multiple of 8. Otherwise as [`get`](Self::get).
     ///
     /// For an example see [`put64`](Self::put64).
@@ -223,11 +226,8 @@ impl ImportSegment {
         let len = aligned::<T>(offset, from as usize, count)?;
         let to = self.place(offset, len, Access::Write)?;
         // SAFETY: the range is mapped and writable; the caller vouches for `from`.
-        unsafe { copy::to_shared(to, from.cast(), len) };
-        match self.mode() {
-            BarrierMode::Explicit => Ok(()),
-            BarrierMode::Implicit => self.liveness.check(),
-        }
+        unsafe { copy::elements_to_shared(to, from.cast(), len) };
+        self.after_put()
     }
 
     /// Gets `count` elements to where `into` points; for callers who have no slice. Fails
@@ -259,7 +259,46 @@ impl ImportSegment {
         let len = aligned::<T>(offset, into as usize, count)?;
         let from = self.place(offset, len, Access::Read)?;
         // SAFETY: the range is mapped and readable; the caller vouches for `into`.
-        unsafe { copy::from_shared(into.cast(), from, len) };
+        unsafe { copy::elements_from_shared(into.cast(), from, len) };
+        self.after_get()
+    }
+
+    /// As [`put`](Self::put), of `len` bytes that lie at `from`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`put_raw`](Self::put_raw).
+    #[inline]
+    pub unsafe fn put_bytes(&self, offset: usize, from: *const u8, len: usize) -> Result<()> {
+        let to = self.place(offset, len, Access::Write)?;
+        // SAFETY: the range is mapped and writable; the caller vouches for `from`.
+        unsafe { copy::to_shared(to, from, len) };
+        self.after_put()
+    }
+
+    /// As [`get`](Self::get), of `len` bytes to where `into` points.
+    ///
+    /// # Safety
+    ///
+    /// As for [`get_raw`](Self::get_raw).
+    #[inline]
+    pub unsafe fn get_bytes(&self, offset: usize, into: *mut u8, len: usize) -> Result<()> {
+        let from = self.place(offset, len, Access::Read)?;
+        // SAFETY: the range is mapped and readable; the caller vouches for `into`.
+        unsafe { copy::from_shared(into, from, len) };
+        self.after_get()
+    }
+
+    #[inline]
+    fn after_put(&self) -> Result<()> {
+        match self.mode() {
+            BarrierMode::Explicit => Ok(()),
+            BarrierMode::Implicit => self.liveness.check(),
+        }
+    }
+
+    #[inline]
+    fn after_get(&self) -> Result<()> {
         match self.mode() {
             BarrierMode::Explicit => Ok(()),
             BarrierMode::Implicit => self.liveness.check_reads(),
