@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What happens when somebody ends the program.
 
-use std::process;
 use std::thread;
 
+use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, Signal};
 
 use crate::failure::{Failure, Result};
@@ -26,12 +26,18 @@ pub fn block() -> Result<SigSet> {
 
 /// On such a signal runs `last` and ends the program as shells expect it: with 128 and the
 /// signal's number. To be called before there are other threads.
+///
+/// `last` must not wait for anybody: see [`screen::is_ready`](crate::screen::is_ready). If it
+/// does all the same, the next signal ends the program at once.
 pub fn before_the_end(last: impl FnOnce(Signal) + Send + 'static) -> Result<()> {
     let ends = block()?;
     thread::spawn(move || {
         if let Ok(signal) = ends.wait() {
+            let _ = ends.thread_unblock();
             last(signal);
-            process::exit(128 + signal as i32);
+            // SAFETY: ends the process. What other threads have not written yet they may not be
+            // able to.
+            unsafe { libc::_exit(128 + signal as i32) }
         }
     });
     Ok(())

@@ -2,9 +2,11 @@
 //! Output: colours where there is a terminal, errors where it cannot be written.
 
 use std::io::Write;
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
@@ -45,6 +47,12 @@ pub fn json(object: &impl Serialize) -> Result<String> {
     serde_json::to_string(object)
         .map(|text| text + "\n")
         .map_err(|error| Failure::io("cannot write JSON", &error.into()))
+}
+
+/// Can something short be written there without waiting for those who read it?
+pub fn is_ready(output: impl AsFd) -> bool {
+    let mut output = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut output, PollTimeout::ZERO).is_ok() && output[0].revents() == Some(PollFlags::POLLOUT)
 }
 
 /// Tells a person something beside the output, on stderr. Nothing depends on it.

@@ -34,10 +34,12 @@ pub fn run(options: &cli::Cat, json: bool) -> Result<()> {
     let mut progress = Progress::new("reading", Some(length as u64), quiet);
     let watcher = progress.watcher();
     interrupt::before_the_end(move |_| {
-        screen::note(&format!(
-            "rsmctl: interrupted after {} of {length} bytes",
-            watcher.stop()
-        ));
+        if screen::is_ready(io::stderr()) {
+            screen::note(&format!(
+                "rsmctl: interrupted after {} of {length} bytes",
+                watcher.stop()
+            ));
+        }
     })?;
 
     let mut chunk = vec![0; CHUNK.min(length)];

@@ -2,6 +2,7 @@
 //! `rsmctl publish`
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ pub fn run(options: &cli::Publish, json: bool) -> Result<()> {
         screen::print_json(&published)?;
     } else {
         screen::print(&format!("{id}\n"))?;
-        screen::note(&format!(
+        say(&format!(
             "{name}: {} in a segment of {}; Ctrl-C takes it back",
             match content.len {
                 len @ 0..1024 => units::count(len, "byte"),
@@ -68,9 +69,16 @@ pub fn run(options: &cli::Publish, json: bool) -> Result<()> {
     let why = stayed?;
     destroyed?;
     if !json {
-        screen::note(&format!("{why}: taken back"));
+        say(&format!("{why}: taken back"));
     }
     Ok(())
+}
+
+/// Tells a person, if somebody reads that: signals are blocked here.
+fn say(text: &str) {
+    if screen::is_ready(io::stderr()) {
+        screen::note(text);
+    }
 }
 
 /// Stays until it is to be taken back, and says why that is.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `rsmctl put`
 
+use std::io;
+
 use rsm::{Access, ImportSegment, Post};
 
 use super::content::{Input, CHUNK};
@@ -24,10 +26,12 @@ pub fn run(options: &cli::Put, json: bool) -> Result<()> {
     let mut progress = Progress::new("writing", input.len, json);
     let watcher = progress.watcher();
     interrupt::before_the_end(move |_| {
-        screen::note(&format!(
-            "rsmctl: interrupted; {} bytes have been written",
-            watcher.stop()
-        ));
+        if screen::is_ready(io::stderr()) {
+            screen::note(&format!(
+                "rsmctl: interrupted; {} bytes have been written",
+                watcher.stop()
+            ));
+        }
     })?;
     let done = write(&import, &mut input, place, &mut progress)?;
     drop(progress);

@@ -14,7 +14,7 @@ use nix::sys::signal::{kill, Signal};
 use nix::sys::termios::{tcgetattr, LocalFlags};
 use nix::unistd::Pid;
 
-use crate::tool::{asleep_in, bytes, command, wait_until, Publisher, ROOT};
+use crate::tool::{asleep_in, bytes, command, end_of, fill, wait_until, Publisher, ROOT};
 
 /// A terminal of 24 lines, and what was written to it.
 struct Terminal {
@@ -131,6 +131,17 @@ fn top_gives_the_terminal_back_however_it_ends() {
         assert_eq!(child.wait().expect("wait").code(), Some(code));
         assert!(!terminal.is_raw());
     }
+    // Nobody reads what it draws.
+    let terminal = Terminal::new();
+    fill(&terminal.slave);
+    let mut child = top(&terminal, &[]);
+    wait_until("it waits for somebody who does", || {
+        terminal.is_raw() && asleep_in(child.id(), libc::SYS_write)
+    });
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("kill");
+    assert_eq!(end_of(&mut child).code(), Some(143));
+    assert!(!terminal.is_raw());
+
     let mut terminal = Terminal::new();
     let mut child = top(&terminal, &["-n", "2"]);
     terminal.await_word("\u{1b}[?1049l");

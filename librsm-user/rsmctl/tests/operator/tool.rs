@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,9 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags};
 use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
+use nix::unistd::{write, Pid};
 use rsmctl::report::{Failure, Publish};
 use serde::de::DeserializeOwned;
 
@@ -212,14 +214,7 @@ impl Publisher {
     /// Waits for its end.
     #[track_caller]
     pub fn end(mut self) -> Run {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("wait") {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            thread::sleep(Duration::from_millis(2));
-        };
+        let status = end_of(&mut self.child);
         let (mut stdout, mut stderr) = (Vec::new(), String::new());
         self.stdout.read_to_end(&mut stdout).expect("stdout");
         let mut errors = self.child.stderr.take().expect("piped");
@@ -294,6 +289,27 @@ pub fn without_module(body: impl FnOnce()) {
     if let Err(problem) = seen {
         panic::resume_unwind(problem);
     }
+}
+
+/// Waits for the end of a program that may not come.
+#[track_caller]
+pub fn end_of(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    wait_until("it ends", || {
+        status = child.try_wait().expect("wait");
+        status.is_some()
+    });
+    status.expect("it has ended")
+}
+
+/// Writes to a pipe or terminal until nothing more fits, as when those who read it are stopped.
+pub fn fill(output: &OwnedFd) {
+    let set = |flags| fcntl(output, FcntlArg::F_SETFL(flags)).expect("fcntl");
+    set(OFlag::O_NONBLOCK);
+    for size in [4096, 1] {
+        while write(output, &[b'x'; 4096][..size]).is_ok() {}
+    }
+    set(OFlag::empty());
 }
 
 /// Is the process asleep in this system call?

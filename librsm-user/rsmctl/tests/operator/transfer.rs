@@ -8,13 +8,13 @@ use std::process::Stdio;
 
 use nix::libc;
 use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
+use nix::unistd::{pipe, Pid};
 use rsmctl::report::{Cat, Failure, Put};
 use sha2::{Digest, Sha256};
 
 use crate::tool::{
-    asleep_in, bytes, command, finish, rsmctl, rsmctl_as, wait_until, Publisher, TempFile, ALICE,
-    BOB, ROOT,
+    asleep_in, bytes, command, end_of, fill, finish, rsmctl, rsmctl_as, wait_until, Publisher,
+    TempFile, ALICE, BOB, ROOT,
 };
 
 fn sum(bytes: &[u8]) -> Vec<u8> {
@@ -181,6 +181,52 @@ fn interrupted_in_the_middle() {
         "{text}"
     );
     drop(publisher);
+}
+
+#[test]
+fn nobody_hears_of_the_end() {
+    let publisher = Publisher::of_bytes(&bytes(1 << 20));
+    let id = publisher.id();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        for name in ["cat", "put"] {
+            let (_errors, stderr) = pipe().expect("pipe");
+            fill(&stderr);
+            let mut command = command(ROOT, &[name, &id]);
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(stderr);
+            let mut child = command.spawn().expect("spawn");
+            let mut stdin = child.stdin.take().expect("piped");
+            if name == "cat" {
+                wait_until("the pipe is full", || {
+                    asleep_in(child.id(), libc::SYS_write)
+                });
+            } else {
+                let first = [signal as u8; 5];
+                stdin.write_all(&first).expect("stdin");
+                wait_until("it arrives", || {
+                    rsmctl(&["cat", &id, "-l", "5"]).stdout == first
+                });
+            }
+            kill(Pid::from_raw(child.id() as i32), signal).expect("kill");
+            let status = end_of(&mut child);
+            assert_eq!(status.code(), Some(128 + signal as i32), "{name}");
+        }
+    }
+    let file = TempFile::new("unheard", b"x");
+    let (_errors, stderr) = pipe().expect("pipe");
+    fill(&stderr);
+    let mut command = command(ROOT, &["publish", &file.0]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .expect("spawn");
+    let mut stdout = child.stdout.take().expect("piped");
+    stdout.read_exact(&mut [0; 2]).expect("the id");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("kill");
+    assert!(end_of(&mut child).success());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! `rsmctl top` on a terminal: the whole screen, and keys.
 
 use std::io::{self, Write};
+use std::mem;
 use std::time::{Duration, Instant};
 
 use anstream::AutoStream;
@@ -15,6 +16,7 @@ use super::Looks;
 use crate::cli::{self, Sort};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
+use crate::screen;
 
 const KEYS: &str = "q quit   l length   i imports   m mapped   e events   arrows scroll";
 
@@ -33,8 +35,19 @@ impl Terminal {
     }
 
     fn restore() {
-        let _ = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
         let _ = terminal::disable_raw_mode();
+        let _ = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
+    }
+
+    /// The same for a program that ends here. Nobody draws any more; and if nobody reads what is
+    /// drawn, it is no use to try.
+    fn abandon() {
+        let _ = terminal::disable_raw_mode();
+        if screen::is_ready(io::stdout()) {
+            let mut out = io::stdout().lock();
+            let _ = execute!(out, cursor::Show, terminal::LeaveAlternateScreen);
+            mem::forget(out);
+        }
     }
 
     /// Draws as much as there is room for, rows from number `first` on.
@@ -109,7 +122,7 @@ pub fn run(options: &cli::Top) -> Result<()> {
     let mut looks = Looks::new();
     let mut sort = options.sort;
     let mut top = looks.look(sort)?;
-    interrupt::before_the_end(|_| Terminal::restore())?;
+    interrupt::before_the_end(|_| Terminal::abandon())?;
     let terminal = Terminal::new().map_err(failed)?;
     let (mut first, mut number) = (0, 1);
     loop {
