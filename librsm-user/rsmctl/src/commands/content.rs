@@ -2,7 +2,7 @@
 //! The content of a file or pipe, in memory that can be exported.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Seek};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -26,7 +26,8 @@ const HUGE: usize = 2 << 20;
 pub struct Input {
     pub file: File,
     pub name: String,
-    /// Its length, if it has one that counts: neither pipes nor files such as those in /proc.
+    /// How long it seems to be from here on: not known of pipes, nor of files such as those in
+    /// /proc, and too much of those in /sys.
     pub len: Option<u64>,
 }
 
@@ -45,7 +46,7 @@ impl Input {
         } else {
             (File::open(path), path.display().to_string())
         };
-        let file = file.map_err(|error| Failure::io(format!("cannot open {name}"), &error))?;
+        let mut file = file.map_err(|error| Failure::io(format!("cannot open {name}"), &error))?;
         let data = file
             .metadata()
             .map_err(|error| Failure::io(format!("cannot look at {name}"), &error))?;
@@ -53,7 +54,13 @@ impl Input {
             return Err(Failure::usage(format!("{name} is a directory"))
                 .advise("Name a file, or `-` for stdin."));
         }
-        let len = (data.is_file() && data.len() > 0).then_some(data.len());
+        let len = if data.is_file() {
+            // Somebody may have read the beginning.
+            let position = file.stream_position().unwrap_or(0);
+            Some(data.len().saturating_sub(position)).filter(|&len| len > 0)
+        } else {
+            None
+        };
         Ok(Self { file, name, len })
     }
 
@@ -108,13 +115,12 @@ pub fn read(mut input: Input, controller: &Controller, quiet: bool) -> Result<Co
             let mut memory = allocate(len)?;
             let done = input.fill(&mut memory.as_mut_slice()[..len], &mut progress)?;
             if done < len {
-                let problem = format!("{} became shorter while it was read", input.name);
-                return Err(Failure::new(Exit::Failed, problem).advise("Try again."));
+                let mut all = content(&input.name, done)?;
+                all.as_mut_slice()[..done].copy_from_slice(&memory.as_slice()[..done]);
+                memory = all;
             }
-            Ok(Content {
-                memory,
-                len: len as u64,
-            })
+            let len = done as u64;
+            Ok(Content { memory, len })
         }
         None => read_stream(input, &room, &mut progress),
     }
@@ -137,11 +143,7 @@ fn read_stream(mut input: Input, room: &Room, progress: &mut Progress) -> Result
             break;
         }
     }
-    if len == 0 {
-        return Err(Failure::usage(format!("{} is empty", input.name))
-            .advise("A segment has at least one byte."));
-    }
-    let mut memory = allocate(len as usize)?;
+    let mut memory = content(&input.name, len as usize)?;
     let mut place = memory.as_mut_slice();
     for piece in pieces {
         // Each is freed here: at no time is everything there twice.
@@ -150,6 +152,15 @@ fn read_stream(mut input: Input, room: &Room, progress: &mut Progress) -> Result
         place = rest;
     }
     Ok(Content { memory, len })
+}
+
+/// Memory for what has been read of a file.
+fn content(name: &str, len: usize) -> Result<ExportBuffer> {
+    if len == 0 {
+        return Err(Failure::usage(format!("{name} is empty"))
+            .advise("A segment has at least one byte."));
+    }
+    allocate(len)
 }
 
 fn allocate(len: usize) -> Result<ExportBuffer> {

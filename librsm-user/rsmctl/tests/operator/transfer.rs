@@ -2,18 +2,18 @@
 //! `cat` and `put`: everything arrives, and who is stopped says how far it came.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
 
 use nix::libc;
 use nix::sys::signal::{kill, Signal};
-use nix::unistd::{pipe, Pid};
+use nix::unistd::{dup2_stdin, pipe, Pid};
 use rsmctl::report::{Cat, Failure, Put};
 use sha2::{Digest, Sha256};
 
 use crate::tool::{
-    asleep_in, bytes, command, end_of, fill, finish, rsmctl, rsmctl_as, wait_until, Publisher,
+    self,     asleep_in, bytes, command, end_of, fill, finish, rsmctl, rsmctl_as, wait_until, Publisher,
     TempFile, ALICE, BOB, ROOT,
 };
 
@@ -45,15 +45,41 @@ fn what_is_published_can_be_read() {
 
 #[test]
 fn a_file_without_a_length() {
-    let publisher = Publisher::start(ROOT, &["/proc/version"]);
-    let expected = fs::read("/proc/version").expect("file");
-    let len = expected.len().to_string();
-    assert_eq!(
-        rsmctl(&["cat", &publisher.id(), "-l", &len])
-            .succeeds()
-            .stdout,
-        expected
-    );
+    // The second says that it is as long as a page.
+    for file in ["/proc/version", "/sys/class/misc/rsm/dev"] {
+        let publisher = Publisher::start(ROOT, &[file]);
+        let expected = fs::read(file).expect("file");
+        assert_eq!(publisher.published.content, expected.len() as u64);
+        let len = expected.len().to_string();
+        let run = rsmctl(&["cat", &publisher.id(), "-l", &len]).succeeds();
+        assert_eq!(run.stdout, expected);
+    }
+}
+
+/// Somebody has read the beginning of a file, and hands over the rest.
+#[test]
+fn files_from_the_middle() {
+    let content = bytes(4100);
+    let file = TempFile::new("middle", &content);
+    let from_the_middle = |mut command: Command| {
+        let mut file = File::open(&file.0).expect("file");
+        file.seek(SeekFrom::Start(10)).expect("seek");
+        let input = move || Ok(dup2_stdin(&file)?);
+        // SAFETY: only a system call.
+        unsafe { command.pre_exec(input) };
+        command
+    };
+    let mut command = from_the_middle(Publisher::command(ROOT, &["-", "--mode", "0666"]));
+    let publisher = Publisher::of(&mut command, b"");
+    let id = publisher.id();
+    assert_eq!(publisher.published.content, 4090);
+    assert_eq!(rsmctl(&["cat", &id, "-l", "4090"]).stdout, content[10..]);
+
+    let publisher = Publisher::of_bytes(&[0; 4096]);
+    let id = publisher.id();
+    let run = finish(&mut from_the_middle(tool::command(ROOT, &["put", &id])), b"");
+    assert!(run.succeeds().stderr.contains("4090 bytes written"));
+    assert_eq!(rsmctl(&["cat", &id, "-l", "4090"]).stdout, content[10..]);
 }
 
 #[test]
