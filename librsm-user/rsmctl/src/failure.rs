@@ -106,8 +106,7 @@ impl Failure {
 
     /// Prints it to stderr; nobody is left to tell if that fails.
     pub fn print(&self, json: bool) {
-        let mut stderr = anstream::stderr();
-        let _ = if json {
+        if json {
             let report = report::Failure {
                 error: self.message.clone(),
                 advice: self.advice.clone(),
@@ -115,15 +114,23 @@ impl Failure {
                 bytes: self.bytes,
                 exit: self.exit as u8,
             };
-            let text = serde_json::to_string(&report).unwrap_or_default();
-            writeln!(stderr, "{text}")
+            report.print();
         } else {
             let advice = match &self.advice {
                 Some(advice) => format!("\n{DIM}        {advice}{DIM:#}"),
                 None => String::new(),
             };
-            writeln!(stderr, "{BAD}rsmctl:{BAD:#} {}{advice}", self.message)
-        };
+            let text = format!("{BAD}rsmctl:{BAD:#} {}{advice}", self.message);
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+}
+
+impl report::Failure {
+    /// Prints it to stderr, as one line of JSON.
+    pub fn print(&self) {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let _ = writeln!(anstream::stderr(), "{text}");
     }
 }
 

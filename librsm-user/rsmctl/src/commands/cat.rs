@@ -33,13 +33,10 @@ pub fn run(options: &cli::Cat, json: bool) -> Result<()> {
         .map_err(|error| Failure::io("cannot write to stdout", &error))?;
     let mut progress = Progress::new("reading", Some(length as u64), quiet);
     let watcher = progress.watcher();
-    interrupt::before_the_end(move |_| {
-        if screen::is_ready(io::stderr()) {
-            screen::note(&format!(
-                "rsmctl: interrupted after {} of {length} bytes",
-                watcher.stop()
-            ));
-        }
+    interrupt::before_the_end(move |signal| {
+        interrupt::tell(signal, json, watcher, |bytes| {
+            format!("interrupted after {bytes} of {length} bytes")
+        });
     })?;
 
     let mut chunk = vec![0; CHUNK.min(length)];

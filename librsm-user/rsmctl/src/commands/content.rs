@@ -32,11 +32,12 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a file; `-` is stdin.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens a file; `-` is stdin, and a person at a terminal is told so unless that is to be
+    /// `quiet`.
+    pub fn open(path: &Path, quiet: bool) -> Result<Self> {
         let (file, name) = if path == Path::new("-") {
             let stdin = io::stdin();
-            if stdin.is_terminal() {
+            if stdin.is_terminal() && !quiet {
                 screen::note("Reading what you type; Ctrl-D ends it.");
             }
             (
@@ -157,8 +158,9 @@ fn read_stream(mut input: Input, room: &Room, progress: &mut Progress) -> Result
 /// Memory for what has been read of a file.
 fn content(name: &str, len: usize) -> Result<ExportBuffer> {
     if len == 0 {
-        return Err(Failure::usage(format!("{name} is empty"))
-            .advise("A segment has at least one byte."));
+        return Err(
+            Failure::usage(format!("{name} is empty")).advise("A segment has at least one byte.")
+        );
     }
     allocate(len)
 }
@@ -257,20 +259,22 @@ mod tests {
 
     #[test]
     fn directories_and_missing_files() {
-        let failure = Input::open(Path::new("/")).unwrap_err();
+        let failure = Input::open(Path::new("/"), true).unwrap_err();
         assert_eq!(failure.exit(), Exit::Usage);
-        let failure = Input::open(Path::new("/nowhere/at/all")).unwrap_err();
+        let failure = Input::open(Path::new("/nowhere/at/all"), true).unwrap_err();
         assert_eq!(failure.exit(), Exit::NotFound);
     }
 
     #[test]
     fn files_without_a_length_are_streams() {
         assert_eq!(
-            Input::open(Path::new("/proc/self/status")).unwrap().len,
+            Input::open(Path::new("/proc/self/status"), true)
+                .unwrap()
+                .len,
             None
         );
-        assert_eq!(Input::open(Path::new("/dev/null")).unwrap().len, None);
-        assert!(Input::open(&std::env::current_exe().unwrap())
+        assert_eq!(Input::open(Path::new("/dev/null"), true).unwrap().len, None);
+        assert!(Input::open(&std::env::current_exe().unwrap(), true)
             .unwrap()
             .len
             .is_some());

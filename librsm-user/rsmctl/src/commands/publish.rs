@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const EVENTS: usize = 64;
 
 pub fn run(options: &cli::Publish, json: bool) -> Result<()> {
-    let input = Input::open(&options.file)?;
+    let input = Input::open(&options.file, json)?;
     let name = input.name.clone();
     let controller = controller()?;
     let content = content::read(input, &controller, json)?;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `rsmctl put`
 
-use std::io;
-
 use rsm::{Access, ImportSegment, Post};
 
 use super::content::{Input, CHUNK};
@@ -17,7 +15,7 @@ use crate::units;
 
 pub fn run(options: &cli::Put, json: bool) -> Result<()> {
     let id = options.id;
-    let mut input = Input::open(&options.file)?;
+    let mut input = Input::open(&options.file, json)?;
     let import = connect(&controller()?, id, Access::Write)?;
     let place = Place::new(options.offset, import.len())?;
     if let Some(len) = input.len.filter(|&len| len > place.room as u64) {
@@ -25,13 +23,10 @@ pub fn run(options: &cli::Put, json: bool) -> Result<()> {
     }
     let mut progress = Progress::new("writing", input.len, json);
     let watcher = progress.watcher();
-    interrupt::before_the_end(move |_| {
-        if screen::is_ready(io::stderr()) {
-            screen::note(&format!(
-                "rsmctl: interrupted; {} bytes have been written",
-                watcher.stop()
-            ));
-        }
+    interrupt::before_the_end(move |signal| {
+        interrupt::tell(signal, json, watcher, |bytes| {
+            format!("interrupted; {bytes} bytes have been written")
+        });
     })?;
     let done = write(&import, &mut input, place, &mut progress)?;
     drop(progress);

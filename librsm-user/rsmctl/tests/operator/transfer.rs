@@ -13,8 +13,8 @@ use rsmctl::report::{Cat, Failure, Put};
 use sha2::{Digest, Sha256};
 
 use crate::tool::{
-    self,     asleep_in, bytes, command, end_of, fill, finish, rsmctl, rsmctl_as, wait_until, Publisher,
-    TempFile, ALICE, BOB, ROOT,
+    self, asleep_in, bytes, command, end_of, fill, finish, rsmctl, rsmctl_as, wait_until,
+    Publisher, TempFile, ALICE, BOB, ROOT,
 };
 
 fn sum(bytes: &[u8]) -> Vec<u8> {
@@ -77,7 +77,10 @@ fn files_from_the_middle() {
 
     let publisher = Publisher::of_bytes(&[0; 4096]);
     let id = publisher.id();
-    let run = finish(&mut from_the_middle(tool::command(ROOT, &["put", &id])), b"");
+    let run = finish(
+        &mut from_the_middle(tool::command(ROOT, &["put", &id])),
+        b"",
+    );
     assert!(run.succeeds().stderr.contains("4090 bytes written"));
     assert_eq!(rsmctl(&["cat", &id, "-l", "4090"]).stdout, content[10..]);
 }
@@ -195,17 +198,19 @@ fn taken_back_in_the_middle() {
 
 #[test]
 fn interrupted_in_the_middle() {
-    let (publisher, mut child, _) = stuck_cat(&[]);
+    let (publisher, mut child, _) = stuck_cat(&["--json"]);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("kill");
     // Before anybody reads: nothing else can end it.
     child.wait().expect("wait");
     let output = child.wait_with_output().expect("output");
     assert_eq!(output.status.code(), Some(130), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        text.contains("interrupted after ") && text.contains(" of 8388608 bytes"),
-        "{text}"
-    );
+    let failure: Failure = serde_json::from_slice(&output.stderr).expect("JSON");
+    assert!(failure.error.contains("of 8388608 bytes"), "{failure:?}");
+    assert_eq!(failure.exit, 130);
+    // What is counted has been written, and what is in the pipe need not be counted yet.
+    assert!(failure
+        .bytes
+        .is_some_and(|bytes| bytes <= output.stdout.len() as u64));
     drop(publisher);
 }
 
