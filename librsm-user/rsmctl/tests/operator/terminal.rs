@@ -92,7 +92,11 @@ fn long_transfers_show_how_far_they_are() {
 }
 
 fn top(terminal: &Terminal, options: &[&str]) -> Child {
-    let mut top = command(ROOT, &["top", "--interval", "0.05"]);
+    top_every("0.05", terminal, options)
+}
+
+fn top_every(interval: &str, terminal: &Terminal, options: &[&str]) -> Child {
+    let mut top = command(ROOT, &["top", "--interval", interval]);
     top.args(options)
         .stdin(terminal.side())
         .stdout(terminal.side())
@@ -118,6 +122,15 @@ fn top_fills_the_screen_until_q() {
     terminal.await_word("\u{1b}[?1049l");
     assert!(child.wait().expect("wait").success());
     assert!(!terminal.is_raw());
+}
+
+#[test]
+fn top_may_look_once_for_all_time() {
+    let mut terminal = Terminal::new();
+    let mut child = top_every("9300000000000000000", &terminal, &[]);
+    terminal.await_word("q quit");
+    terminal.master.write_all(b"q").expect("key");
+    assert!(end_of(&mut child).success());
 }
 
 #[test]

@@ -20,6 +20,9 @@ use crate::screen;
 
 const KEYS: &str = "q quit   l length   i imports   m mapped   e events   arrows scroll";
 
+/// Longer than anybody waits, and what the system waits for at a time.
+const LONGEST: Duration = Duration::from_secs(20 * 24 * 60 * 60);
+
 /// The terminal, while it is ours. Dropping it gives it back as it was.
 struct Terminal {
     styled: bool,
@@ -128,7 +131,7 @@ pub fn run(options: &cli::Top) -> Result<()> {
     loop {
         let frame = Frame::new(&top, looks.previous());
         first = first.min(frame.rows.len().saturating_sub(1));
-        let next = Instant::now() + options.interval;
+        let next = Instant::now() + options.interval.min(LONGEST);
         loop {
             terminal.draw(&frame, first).map_err(failed)?;
             let left = next.saturating_duration_since(Instant::now());
