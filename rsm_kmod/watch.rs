@@ -39,9 +39,9 @@
 //! looked at with `standing` locked, which the callback that comes before they are torn down, and the
 //! end of the registration, after which there is no such callback, have to lock too.
 //!
-//! Locks: `state` and `registration` are leaves. `REMOVING` takes none. `LOOKING` takes `standing`, under it the mmap lock if it
-//! is free, and, after it has released both, the life lock; `ENDING` takes the life lock, never the
-//! mmap lock, which the one who waits may hold.
+//! Locks: `state` and `registration` are leaves. `REMOVING` takes none. `LOOKING` takes `standing`,
+//! under it the mmap lock if it is free, and, after it has released both, the life lock; `ENDING` takes
+//! the life lock, never the mmap lock, which the one who waits may hold.
 
 use crate::kapi::notifier::{self, Change, Registration, Watcher};
 use crate::kapi::present::{self, Fetched, Kind, Seen};
