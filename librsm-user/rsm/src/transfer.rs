@@ -268,6 +268,19 @@ impl ImportSegment {
     /// # Safety
     ///
     /// As for [`put_raw`](Self::put_raw).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let text = "not much";
+    /// // SAFETY: all of it.
+    /// unsafe { import.put_bytes(0, text.as_ptr(), text.len())? };
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub unsafe fn put_bytes(&self, offset: usize, from: *const u8, len: usize) -> Result<()> {
         let to = self.place(offset, len, Access::Write)?;
@@ -281,6 +294,22 @@ impl ImportSegment {
     /// # Safety
     ///
     /// As for [`get_raw`](Self::get_raw).
+    ///
+    /// ```no_run
+    /// # use rsm::*;
+    /// # let controller = Controller::open()?;
+    /// # let segment = ExportSegment::create(&controller, ExportBuffer::new(4096)?)?;
+    /// # let id = segment.publish(None, &[])?;
+    /// # let node = controller.local_node();
+    /// # let import = ImportSegment::connect(&controller, node, id, Access::ReadWrite)?;
+    /// let mut bytes = Vec::with_capacity(100);
+    /// // SAFETY: there is room for them, and then they are there.
+    /// unsafe {
+    ///     import.get_bytes(0, bytes.as_mut_ptr(), 100)?;
+    ///     bytes.set_len(100);
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
     #[inline]
     pub unsafe fn get_bytes(&self, offset: usize, into: *mut u8, len: usize) -> Result<()> {
         let from = self.place(offset, len, Access::Read)?;
